@@ -1,0 +1,112 @@
+"""Every exception that hudtrace raises on purpose.
+
+    HudtraceError
+    ├── ConfigurationError (ValueError)
+    │   ├── UnknownBackend (LookupError)
+    │   └── MissingExtra (ImportError)
+    ├── TaskError
+    │   ├── UnknownEnvironment (LookupError)
+    │   ├── UnknownScenario (LookupError)
+    │   └── InvalidArguments (ValueError)
+    ├── ScenarioProtocolError
+    ├── ToolError
+    │   ├── UnknownTool (LookupError)
+    │   └── UnrecognizedToolCall (ValueError)
+    ├── EnvironmentFailure
+    ├── NoCurrentEval (LookupError)
+    ├── EvalFinished
+    └── EvalNotFinished
+
+Catch `HudtraceError` for all of them. What user code raises (a scenario, a
+tool, an agent) is recorded and passed on as it is, never wrapped in these.
+"""
+
+from __future__ import annotations
+
+
+class HudtraceError(Exception):
+    """Base of every error that hudtrace raises on purpose."""
+
+
+class ConfigurationError(HudtraceError, ValueError):
+    """A setting has a value that cannot be used."""
+
+
+class UnknownBackend(ConfigurationError, LookupError):
+    """No installed plug-in has the exporter name that was asked for."""
+
+
+class MissingExtra(ConfigurationError, ImportError):
+    """An optional library is needed; the message has the pip line."""
+
+
+class TaskError(HudtraceError):
+    """A task cannot be made or run as it was written."""
+
+
+class UnknownEnvironment(TaskError, LookupError):
+    """An environment named by reference is not defined where we looked."""
+
+
+class UnknownScenario(TaskError, LookupError):
+    """The environment has no scenario of that name."""
+
+
+class InvalidArguments(TaskError, ValueError):
+    """Scenario arguments are missing, unknown or of the wrong type."""
+
+
+class ScenarioProtocolError(HudtraceError):
+    """A scenario did not yield a prompt and then one valid reward."""
+
+
+class ToolError(HudtraceError):
+    """A tool failed; raise it in a tool to show its message to the model."""
+
+
+class UnknownTool(ToolError, LookupError):
+    """No tool of that name can be called in this eval."""
+
+
+class UnrecognizedToolCall(ToolError, ValueError):
+    """A value given to `call_tool` is in no known tool-call format."""
+
+
+class EnvironmentFailure(HudtraceError):
+    """The environment itself broke; raise it anywhere to end the episode.
+
+    The outcome is `environment_error`, which counts as infrastructure and
+    never as a reward of zero.
+    """
+
+
+class NoCurrentEval(HudtraceError, LookupError):
+    """The calling code does not run inside an eval."""
+
+
+class EvalFinished(HudtraceError):
+    """The eval has ended and takes no more tool calls or answers."""
+
+
+class EvalNotFinished(HudtraceError):
+    """The eval is still running and has no result yet."""
+
+
+__all__ = [
+    "ConfigurationError",
+    "EnvironmentFailure",
+    "EvalFinished",
+    "EvalNotFinished",
+    "HudtraceError",
+    "InvalidArguments",
+    "MissingExtra",
+    "NoCurrentEval",
+    "ScenarioProtocolError",
+    "TaskError",
+    "ToolError",
+    "UnknownBackend",
+    "UnknownEnvironment",
+    "UnknownScenario",
+    "UnknownTool",
+    "UnrecognizedToolCall",
+]

@@ -1,0 +1,143 @@
+"""The one internal form of a conversation: GenAI-convention messages.
+
+A message is JSON by construction (a `TypedDict`), so nothing is converted to
+store or send it; parts of kinds we do not know are kept as they came.
+Source: semantic-conventions-genai, `model/gen-ai/gen-ai-input-messages.json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NotRequired, TypedDict
+
+Json = Any
+FinishReason = str  # stop | length | content_filter | tool_call | error | as sent
+
+
+class Part(TypedDict, total=False):
+    """One piece of a message; `type` says which other keys are there.
+
+    `text` and `reasoning` have content; `tool_call` has id, name and arguments
+    (an object, or the model's own text where that is no JSON object);
+    `tool_call_response` has id and response; `blob` has mime_type, modality
+    and content (base64); `uri` has uri, modality and mime_type; `file` has
+    file_id.
+    """
+
+    type: str
+    content: Json
+    id: str | None
+    name: str
+    arguments: Json
+    response: Json
+    mime_type: str | None
+    modality: str
+    uri: str
+    file_id: str
+
+
+class Message(TypedDict):
+    """One message of a conversation, whatever provider it came from."""
+
+    role: str  # system | user | assistant | tool, or as sent
+    parts: list[Part]
+    name: NotRequired[str]
+
+
+def text_message(role: Literal["system", "user", "assistant"], text: str) -> Message:
+    """Make a message that holds one piece of text."""
+    return {"role": role, "parts": [{"type": "text", "content": text}]}
+
+
+def text_of(message: Message) -> str:
+    """Return the text parts of *message*, joined by newlines."""
+    return "\n".join(
+        str(part.get("content") or "")
+        for part in message["parts"]
+        if part.get("type") == "text"
+    )
+
+
+def tool_calls_of(message: Message) -> list[Part]:
+    """Return the tool calls that *message* asks for, in order."""
+    return [part for part in message["parts"] if part.get("type") == "tool_call"]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one call or many, and their price where it is known.
+
+    `input_tokens` includes the cached ones, `output_tokens` the reasoning
+    ones. `cost` is in US dollars; None means that the price is not known,
+    which is not the same as nothing.
+    """
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost: float | None = None
+
+    def __add__(self, other: Usage) -> Usage:
+        """Add two usages; the sum has a cost if either has one."""
+        cost = self.cost
+        if other.cost is not None:
+            cost = other.cost if cost is None else cost + other.cost
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.cache_write_tokens + other.cache_write_tokens,
+            self.reasoning_tokens + other.reasoning_tokens,
+            cost,
+        )
+
+
+@dataclass(slots=True)
+class ModelRequest:
+    """What one call asked of a model.
+
+    `parameters` maps `gen_ai.request.*` attribute names to plain values;
+    `tools` are the tool definitions as they were sent.
+    """
+
+    model: str | None
+    messages: list[Message]
+    tools: list[Json] = field(default_factory=list)
+    parameters: dict[str, Json] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class ModelReply:
+    """What a model answered: one message and finish reason for each choice.
+
+    `token_ids` and `logprobs` hold, for each choice, what a provider returned
+    for training; they are None where it returned nothing.
+    """
+
+    messages: list[Message]
+    finish_reasons: list[FinishReason | None] = field(default_factory=list)
+    id: str | None = None
+    model: str | None = None
+    usage: Usage | None = None
+    attributes: dict[str, Json] = field(default_factory=dict)
+    token_ids: Sequence[Sequence[int]] | None = None
+    logprobs: Sequence[Json] | None = None
+
+    @property
+    def tool_calls(self) -> list[Part]:
+        """The tool calls of every choice, in order."""
+        return [part for message in self.messages for part in tool_calls_of(message)]
+
+
+def json_size(value: Json) -> int:
+    """Estimate, cheaply and without encoding, the bytes that *value* holds."""
+    if isinstance(value, str | bytes):
+        return len(value) + 49
+    if isinstance(value, Mapping):
+        return 64 + sum(json_size(k) + json_size(v) for k, v in value.items())
+    if isinstance(value, list | tuple):
+        return 56 + sum(map(json_size, value))
+    return 32

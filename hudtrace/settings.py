@@ -1,0 +1,204 @@
+"""Where every setting comes from; the only reader of the environment.
+
+Order: arguments of `configure()`, then environment variables, then
+`[tool.hudtrace]` of the nearest pyproject.toml, then defaults.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from hudtrace.errors import ConfigurationError
+
+Content = Literal["full", "none"]
+Redact = Callable[[str], str]
+
+STORE_FILE = "traces.db"
+_SECRET_NAMES = ("_KEY", "_TOKEN", "_SECRET")
+_SHORTEST_SECRET = 8
+_VARIABLES = {
+    "store": "HUDTRACE_STORE",
+    "exporters": "HUDTRACE_EXPORTERS",
+    "content": "HUDTRACE_CONTENT",
+    "trace_url": "HUDTRACE_TRACE_URL",
+    "hub_url": "HUDTRACE_HUB_URL",
+    "token": "HUDTRACE_TOKEN",
+}
+_CAPTURE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+_CAPTURE_POLICY: dict[str, Content] = {
+    "true": "full",
+    "span_only": "full",
+    "span_and_event": "full",
+    "false": "none",
+    "no_content": "none",
+    "event_only": "none",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of this process.
+
+    `store` is the path of the local store, None for a store in memory.
+    `content` is None unless somebody chose: full in the local store and for
+    exporters on loopback, metadata alone elsewhere. `environments` maps names
+    to `module:attr`. `sources` says where each value came from.
+    """
+
+    store: Path | None
+    exporters: tuple[str, ...] = ()
+    content: Content | None = None
+    trace_url: str | None = None
+    hub_url: str | None = None
+    token: str | None = field(default=None, repr=False)
+    tool_threads: int = 64
+    redact: Redact | None = None
+    instrument: bool | tuple[str, ...] = True
+    environments: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+def load(**arguments: Any) -> Settings:
+    """Read the settings; *arguments* that are not None win over everything.
+
+    Raises `ConfigurationError` for a value that cannot be used, naming the
+    setting and where it came from.
+    """
+    known = {f.name for f in fields(Settings)} - {"environments", "sources"}
+    if unknown := sorted(arguments.keys() - known):
+        raise ConfigurationError(
+            f"no setting {unknown[0]!r} (there are: {', '.join(sorted(known))})"
+        )
+    values, sources = _collect(arguments)
+    store = values.pop("store", None)
+    chosen = {
+        name: _checked(name, value, sources[name]) for name, value in values.items()
+    }
+    return Settings(
+        store=_store_path(store),
+        environments=project_table().get("environments", {}),
+        sources=sources,
+        **chosen,
+    )
+
+
+def _collect(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+
+    def take(name: str, value: Any, source: str) -> None:
+        if value is not None and value != "":
+            values[name], sources[name] = value, source
+
+    for name, value in project_table().items():
+        if name in {f.name for f in fields(Settings)} - {"environments", "sources"}:
+            take(name, value, "pyproject.toml")
+    capture = os.environ.get(_CAPTURE, "").strip().lower()
+    take("content", _CAPTURE_POLICY.get(capture), _CAPTURE)
+    for name, variable in _VARIABLES.items():
+        take(name, os.environ.get(variable), variable)
+    for name, value in arguments.items():
+        take(name, value, "configure()")
+    return values, sources
+
+
+def _checked(name: str, value: Any, source: str) -> Any:
+    if name == "exporters":
+        names = value.split(",") if isinstance(value, str) else value
+        return tuple(part.strip() for part in names if part.strip())
+    if name == "content" and value not in ("full", "none"):
+        raise ConfigurationError(
+            f"content is {value!r} in {source}; it must be 'full' or 'none'"
+        )
+    if name == "tool_threads" and (not isinstance(value, int) or value < 1):
+        raise ConfigurationError(
+            f"tool_threads is {value!r} in {source}; it must be 1 or more"
+        )
+    if name == "instrument" and not isinstance(value, bool):
+        return tuple(value)
+    return value
+
+
+def _store_path(value: Any) -> Path | None:
+    if value == "off" or value is False:
+        return None
+    if value:
+        return Path(value).expanduser().absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("hudtrace", appauthor=False)) / STORE_FILE
+
+
+def project_table() -> dict[str, Any]:
+    """Return `[tool.hudtrace]` of the nearest pyproject.toml, empty if none."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        file = folder / "pyproject.toml"
+        if file.is_file():
+            try:
+                project = tomllib.loads(file.read_text("utf-8"))
+            except (tomllib.TOMLDecodeError, OSError, UnicodeDecodeError) as error:
+                raise ConfigurationError(f"cannot read {file}: {error}") from error
+            table = project.get("tool", {}).get("hudtrace", {})
+            return cast(dict[str, Any], table)
+    return {}
+
+
+def otlp_endpoint() -> str | None:
+    """Return the OTLP endpoint for traces that the environment asks for.
+
+    `OTEL_SDK_DISABLED` and `OTEL_TRACES_EXPORTER=none` turn export off, and
+    nothing else.
+    """
+    env = os.environ
+    if env.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return None
+    if env.get("OTEL_TRACES_EXPORTER", "").strip().lower() == "none":
+        return None
+    return (
+        env.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+        or env.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+        or None
+    )
+
+
+def otlp_protocol() -> str:
+    """Return `http/protobuf` or `grpc`, as the OpenTelemetry specification says."""
+    env = os.environ
+    return (
+        env.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
+        or env.get("OTEL_EXPORTER_OTLP_PROTOCOL")
+        or "http/protobuf"
+    )
+
+
+def service_name() -> str | None:
+    """Return the service name that the user set, None if they set none."""
+    named = os.environ.get("OTEL_SERVICE_NAME")
+    if named:
+        return named
+    for pair in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","):
+        key, _, value = pair.partition("=")
+        if key.strip() == "service.name" and value.strip():
+            return value.strip()
+    return None
+
+
+def secret_values() -> frozenset[str]:
+    """Return the values of environment variables that are named like secrets."""
+    return frozenset(
+        value
+        for name, value in os.environ.items()
+        if len(value) >= _SHORTEST_SECRET
+        and (name.upper().endswith(_SECRET_NAMES) or "PASSWORD" in name.upper())
+    )
+
+
+def provider_key(variable: str) -> str | None:
+    """Return the API key in *variable*, None if it is unset or empty."""
+    return os.environ.get(variable) or None
