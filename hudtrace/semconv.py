@@ -165,7 +165,9 @@ SUBSCORE_WEIGHT: Final = "hud.subscore.weight"
 GRADE_INFO: Final = "hud.grade_info"  # JSON, content
 CONTEXT_SOURCE: Final = "hud.context"  # inferred
 RESPONSE_UNREAD: Final = "hud.response.unread"
-RESPONSE_INCOMPLETE: Final = "hud.response.incomplete"  # closed | cancelled | abandoned | error
+RESPONSE_INCOMPLETE: Final = (
+    "hud.response.incomplete"  # closed | cancelled | abandoned | error
+)
 TIME_TO_FIRST_CHUNK_MS: Final = "hud.time_to_first_chunk_ms"
 CONTENT_TRUNCATED: Final = "hud.content.truncated"
 CONTENT_DROPPED: Final = "hud.content.dropped"  # redaction_failed
@@ -180,18 +182,20 @@ PHASE_GRADE: Final = "grade"
 CONTEXT_INFERRED: Final = "inferred"
 
 #: Attributes whose value is content: dropped where a content policy says `none`.
-CONTENT_KEYS: Final = frozenset({
-    INPUT_MESSAGES,
-    OUTPUT_MESSAGES,
-    TOOL_DEFINITIONS,
-    INPUT_VALUE,
-    OUTPUT_VALUE,
-    TOOL_CALL_ARGUMENTS,
-    TOOL_CALL_RESULT,
-    EVALUATION_EXPLANATION,
-    ANSWER,
-    ARGS,
-    GRADE_INFO,
-    EXCEPTION_MESSAGE,
-    EXCEPTION_STACKTRACE,
-})
+CONTENT_KEYS: Final = frozenset(
+    {
+        INPUT_MESSAGES,
+        OUTPUT_MESSAGES,
+        TOOL_DEFINITIONS,
+        INPUT_VALUE,
+        OUTPUT_VALUE,
+        TOOL_CALL_ARGUMENTS,
+        TOOL_CALL_RESULT,
+        EVALUATION_EXPLANATION,
+        ANSWER,
+        ARGS,
+        GRADE_INFO,
+        EXCEPTION_MESSAGE,
+        EXCEPTION_STACKTRACE,
+    }
+)

@@ -321,9 +321,7 @@ class Tracer:
             trace_id, state = self.ids.generate_trace_id(), None
         else:
             trace_id, state = parent.trace_id, parent.trace_state
-        ids = SpanContext(
-            trace_id, self.ids.generate_span_id(), False, _SAMPLED, state
-        )
+        ids = SpanContext(trace_id, self.ids.generate_span_id(), False, _SAMPLED, state)
         span = Span(
             self,
             name,

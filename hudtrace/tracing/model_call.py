@@ -1,0 +1,220 @@
+"""One call to a model: where its span goes, and what its end leaves behind.
+
+Instrumentation opens a call before the request and finishes it when the
+answer has been read, however that ends. Which turn it belongs to, whose eval
+a call without context is, and what the tally counts is decided here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from opentelemetry import context as otel_context
+from opentelemetry.context import Context
+from opentelemetry.trace import Span as ApiSpan
+from opentelemetry.trace import SpanKind, StatusCode
+
+from hudtrace import semconv
+from hudtrace.messages import Usage
+from hudtrace.notices import notify_once
+from hudtrace.tracing.content import Deferred
+from hudtrace.tracing.episode import (
+    Calls,
+    Conversation,
+    Episode,
+    Turn,
+    current_episode,
+    open_episodes,
+)
+from hudtrace.tracing.provider import get_tracer
+from hudtrace.tracing.spans import (
+    STAMP,
+    Span,
+    Stamp,
+    Tracer,
+    Value,
+    current_span,
+    message_of,
+    type_name,
+    with_span,
+)
+
+
+def open_call(
+    name: str, attributes: Mapping[str, Value], *, model: str | None
+) -> ModelCall | None:
+    """Open a model call in the current context; None if nothing is configured.
+
+    *name* is the span's, *attributes* those known before the request. Raises
+    `asyncio.CancelledError` where a limit of the eval forbids the call.
+    """
+    context = otel_context.get_current()
+    episode = current_episode(context)
+    tracer = episode.tracer if episode is not None else get_tracer()
+    if tracer is None:
+        return None
+    if episode is not None:
+        refuse_past_limit(episode, "turns")
+        if _phase(context) == semconv.PHASE_AGENT:
+            episode.learn_model(model)
+        return ModelCall.placed(tracer, name, attributes, context, episode)
+    if isinstance(current_span(context), ApiSpan):
+        return ModelCall.placed(tracer, name, attributes, context, None)
+    only, mark = open_episodes.only()
+    if only is None and not len(open_episodes):
+        return ModelCall.placed(tracer, name, attributes, context, None)
+    if only is not None:
+        refuse_past_limit(only, "turns")
+    return ModelCall(tracer, name, attributes, context, candidate=only, mark=mark)
+
+
+def refuse_past_limit(episode: Episode, kind: str) -> None:
+    """Stop the episode's body if a limit is reached: *kind* is what comes next."""
+    reached = episode.limit(kind)
+    if reached is not None:
+        episode.stop(reached)
+        raise asyncio.CancelledError(f"limit reached: {reached}")
+
+
+class ModelCall:
+    """A model call under way.
+
+    Attach `context` while the request runs. `span` is None for a call without
+    context, whose place is known only when it ends.
+    """
+
+    __slots__ = (
+        "_attributes",
+        "_candidate",
+        "_finished",
+        "_mark",
+        "_name",
+        "_start",
+        "_tracer",
+        "context",
+        "episode",
+        "span",
+        "turn",
+    )
+
+    def __init__(
+        self,
+        tracer: Tracer,
+        name: str,
+        attributes: Mapping[str, Value],
+        context: Context,
+        *,
+        candidate: Episode | None = None,
+        mark: int = 0,
+    ) -> None:
+        self._tracer = tracer
+        self._name = name
+        self._attributes = attributes
+        self._candidate = candidate
+        self._mark = mark
+        self._start = tracer.clock()
+        self._finished = False
+        self.context = context
+        self.episode: Episode | None = None
+        self.turn: Turn | None = None
+        self.span: Span | None = None
+
+    @classmethod
+    def placed(
+        cls,
+        tracer: Tracer,
+        name: str,
+        attributes: Mapping[str, Value],
+        context: Context,
+        episode: Episode | None,
+    ) -> ModelCall:
+        """Make a call whose place in the tree is known from the start."""
+        call = cls(tracer, name, attributes, context)
+        call.episode = episode
+        if episode is not None:
+            call.turn = episode.turn_for_call(context)
+            if call.turn is not None:
+                context = call.turn.context
+        call._open(context)
+        return call
+
+    @property
+    def started(self) -> int:
+        """When the call began, in unix nanoseconds."""
+        return self._start
+
+    def finish(
+        self,
+        deferred: Deferred | None,
+        *,
+        usage: Usage | None,
+        tool_calls: Calls,
+        messages: Conversation,
+        attributes: Mapping[str, Value] | None = None,
+        error: BaseException | None = None,
+        incomplete: str | None = None,
+    ) -> None:
+        """End the call; only the first finish counts.
+
+        *deferred* is the content, *tool_calls* and *messages* read it when
+        somebody asks. *incomplete* says why the answer was not read to its
+        end: closed, cancelled, abandoned or error.
+        """
+        if self._finished:
+            return
+        self._finished = True
+        span = self.span or self._open_late()
+        span.deferred = deferred
+        if attributes:
+            span.set_attributes(attributes)
+        if error is not None:
+            span.set_attribute(semconv.ERROR_TYPE, type_name(error))
+            span.set_status(StatusCode.ERROR, message_of(error))
+        if incomplete is not None:
+            span.set_attribute(semconv.RESPONSE_INCOMPLETE, incomplete)
+        if self.episode is not None:
+            phase = _phase(self.context)
+            self.episode.record_call(
+                span, self.turn, phase, usage, tool_calls, messages
+            )
+        span.end()
+
+    def _open(self, context: Context) -> Span:
+        self.span = self._tracer.start(
+            self._name,
+            context,
+            self._attributes,
+            kind=SpanKind.CLIENT,
+            start_time=self._start,
+        )
+        self.context = with_span(context, self.span)
+        return self.span
+
+    def _open_late(self) -> Span:
+        only, mark = open_episodes.only()
+        episode = self._candidate
+        if episode is not None and only is episode and mark == self._mark:
+            self.episode = episode
+            self._attributes = {
+                **self._attributes,
+                semconv.CONTEXT_SOURCE: semconv.CONTEXT_INFERRED,
+            }
+            episode.learn_model(self._attributes.get(semconv.REQUEST_MODEL))
+            return self._open(episode.inferred_context())
+        _count_orphan()
+        return self._open(self.context)
+
+
+def _phase(context: Context) -> Any:
+    stamp = context.get(STAMP)
+    return stamp.attributes.get(semconv.PHASE) if isinstance(stamp, Stamp) else None
+
+
+def _count_orphan() -> None:
+    notify_once(
+        "orphaned-model-call",
+        "a model call lost its context while several evals were open, so it has a "
+        "trace of its own; run the thread that makes it in contextvars.copy_context()",
+    )
