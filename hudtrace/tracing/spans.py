@@ -37,6 +37,7 @@ MAX_LINKS = 1024
 #: Context keys. `trace` keeps the current span of any library under its own.
 STAMP = otel_context.create_key("hudtrace-stamp")
 OWN_SPAN = otel_context.create_key("hudtrace-span")
+ABANDON = otel_context.create_key("hudtrace-abandon")
 
 _PLAIN = frozenset({str, int, float, bool, bytes})
 _SAMPLED = TraceFlags(
@@ -56,6 +57,19 @@ class Stamp:
     def __init__(self, attributes: dict[str, Value]) -> None:
         self.attributes = attributes
         self.encoded: bytes | None = None
+
+
+class Abandon:
+    """Work that may be given up while its thread runs on, out of our reach.
+
+    Spans started after that are dropped and counted in `dropped`.
+    """
+
+    __slots__ = ("dropped", "given_up")
+
+    def __init__(self) -> None:
+        self.given_up = False
+        self.dropped = 0
 
 
 class Event:
@@ -80,6 +94,16 @@ class Sink(Protocol):
         """Take over a span that has just ended."""
 
 
+class NoSink:
+    """Takes the spans of abandoned work and keeps none."""
+
+    def started(self, span: Span) -> None:
+        """Ignore the span."""
+
+    def ended(self, span: Span) -> None:
+        """Ignore the span."""
+
+
 class Span(trace.Span):
     """One recorded span; times are unix nanoseconds, `end_time` None while open.
 
@@ -101,6 +125,7 @@ class Span(trace.Span):
         "links",
         "name",
         "parent",
+        "sink",
         "stamp",
         "start_time",
         "status",
@@ -121,6 +146,7 @@ class Span(trace.Span):
         start_time: int,
     ) -> None:
         self.tracer = tracer
+        self.sink: Sink = tracer.sink
         self.name = name
         self.context = context
         self.parent = parent
@@ -251,7 +277,7 @@ class Span(trace.Span):
             if self.end_time is not None:
                 return
             self.end_time = end_time or self.tracer.clock()
-        self.tracer.sink.ended(self)
+        self.sink.ended(self)
 
     def __exit__(self, exc_type: Any, exc: BaseException | None, tb: Any) -> None:
         """End the span, as failed if the block raised."""
@@ -333,7 +359,11 @@ class Tracer:
             stamp=context.get(STAMP),  # type: ignore[arg-type]
             start_time=start_time or self.clock(),
         )
-        self.sink.started(span)
+        abandon = context.get(ABANDON)
+        if isinstance(abandon, Abandon) and abandon.given_up:
+            abandon.dropped += 1
+            span.sink = NoSink()
+        span.sink.started(span)
         return span
 
 
