@@ -142,6 +142,7 @@ class Episode:
         self.limit: Callable[[str], str | None] = lambda kind: None
         self.stop: Callable[[str], None] = lambda limit: None
         self.closed = False
+        self.owner: object = None
         self.caller = _outside(otel_context.get_current())
         start = self._stamped(self.caller, semconv.PHASE_SETUP)
         attributes = {semconv.OPERATION: semconv.OP_EVALUATE, **identity}
@@ -159,6 +160,12 @@ class Episode:
     def span_id(self) -> str:
         """The root span's id as 16 hexadecimal digits."""
         return format(self.root.context.span_id, "016x")
+
+    @property
+    def seconds(self) -> float:
+        """How long the episode has taken, until now or until its end."""
+        end = self.root.end_time or self.tracer.clock()
+        return (end - self.root.start_time) / 1e9
 
     @property
     def messages(self) -> list[Message]:

@@ -52,11 +52,12 @@ _ending = threading.Lock()
 class Stamp:
     """Attributes that many spans share; held by reference, encoded once."""
 
-    __slots__ = ("attributes", "encoded")
+    __slots__ = ("attributes", "encoded", "encoder")
 
     def __init__(self, attributes: dict[str, Value]) -> None:
         self.attributes = attributes
         self.encoded: bytes | None = None
+        self.encoder: object = None
 
 
 class Abandon:

@@ -1,0 +1,322 @@
+"""Environments: named sets of tools and scenarios."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ParamSpec, TypeVar, overload
+
+from hudtrace.errors import UnknownEnvironment, UnknownScenario
+from hudtrace.frameworks import mcp
+from hudtrace.dialects import openai_chat
+from hudtrace.hub import find_in_hub
+from hudtrace.scenario import Scenario
+from hudtrace.task import Task
+from hudtrace.tools import RunIn, Tool, digest_of
+
+P = ParamSpec("P")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Environment:
+    """A named set of tools and scenarios.
+
+    One with neither is a reference by name: when it is used, it stands for the
+    environment of that name defined in this process, or for what
+    `connect_hub` found. An environment is known by its name from its first
+    tool or scenario on, for as long as somebody holds it.
+    """
+
+    def __init__(self, name: str) -> None:
+        if not isinstance(name, str) or not name.strip():
+            raise ValueError(f"Environment({name!r}): the name is a text, not empty")
+        frame = sys._getframe(1)
+        self.name = name
+        self.module: str = frame.f_globals.get("__name__", "__main__")
+        self.place = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        self._tools: dict[str, Tool] = {}
+        self._scenarios: dict[str, Scenario[Any]] = {}
+        self._connected: list[Environment] = []
+        self._digest: str | None = None
+
+    # What it has -------------------------------------------------------------
+
+    @property
+    def tools(self) -> Mapping[str, Tool]:
+        """The tools by name, those of connected environments included."""
+        merged: dict[str, Tool] = {}
+        for other in self._connected:
+            merged.update(other.tools)
+        return {**merged, **self._tools}
+
+    @property
+    def scenarios(self) -> Mapping[str, Scenario[Any]]:
+        """The scenarios by name, those of connected environments included."""
+        merged: dict[str, Scenario[Any]] = {}
+        for other in self._connected:
+            merged.update(other.scenarios)
+        return {**merged, **self._scenarios}
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether it only names an environment that is defined elsewhere."""
+        return not (self._tools or self._scenarios or self._connected)
+
+    @property
+    def digest(self) -> str:
+        """A hash of the sources of tools and scenarios, 16 hexadecimal digits."""
+        if self._digest is None:
+            parts = [f"{name} {tool.digest}" for name, tool in self.tools.items()]
+            parts += [
+                f"{name} {scenario.grader_digest}"
+                for name, scenario in self.scenarios.items()
+            ]
+            self._digest = digest_of(*sorted(parts))
+        return self._digest
+
+    # Defining ----------------------------------------------------------------
+
+    @overload
+    def tool(self, function: F, /) -> F: ...
+    @overload
+    def tool(
+        self,
+        /,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        run_in: RunIn | None = None,
+        timeout: float | None = None,
+        parallel: bool = True,
+        max_result_bytes: int | None = None,
+    ) -> Callable[[F], F]: ...
+    def tool(self, function: Any = None, /, **options: Any) -> Any:
+        """Add a function as a tool: `@env.tool`, `@env.tool()`, or with options.
+
+        `name` and `description` replace the function's own; `run_in` is
+        `"thread"`, `"loop"` or `"episode_thread"` (a `def` runs in a thread, an
+        `async def` in the loop); `timeout` is in seconds; `parallel=False` lets
+        an episode make one call at a time; `max_result_bytes` cuts long
+        results. Returns the function unchanged.
+        """
+        if function is None:
+            return lambda wrapped: self.tool(wrapped, **options)
+        if not callable(function):
+            raise TypeError(
+                f"env.tool takes a function, but got {function!r:.80}; for options "
+                f"write @env.tool(name=...)"
+            )
+        tool = Tool.from_function(function, **options)
+        self._tools[tool.name] = tool
+        self._changed()
+        return function
+
+    def scenario(
+        self,
+        name: str,
+        /,
+        *,
+        description: str | None = None,
+        returns: type[Any] | None = None,
+        exclude_tools: Iterable[str] = (),
+        allowed_tools: Iterable[str] | None = None,
+        reward_range: tuple[float, float] | None = None,
+    ) -> Callable[[Callable[P, Any]], Scenario[P]]:
+        """Add a generator function as a scenario: `@env.scenario("name")`.
+
+        Its first yield is the prompt (text or content blocks) and receives the
+        answer; its second is the reward. `returns` is a type that the answer is
+        parsed into, received as an `Answer`. `exclude_tools` and
+        `allowed_tools` choose what the agent may use. Rewards outside
+        `reward_range` are refused.
+        """
+        if not isinstance(name, str):
+            raise TypeError('a scenario needs a name: @env.scenario("name")')
+
+        def add(function: Callable[P, Any]) -> Scenario[P]:
+            scenario = Scenario(
+                self,
+                function,
+                name,
+                description=description,
+                returns=returns,
+                exclude_tools=exclude_tools,
+                allowed_tools=allowed_tools,
+                reward_range=reward_range,
+            )
+            self._scenarios[name] = scenario
+            self._changed()
+            return scenario
+
+        return add
+
+    def connect_hub(self, name: str) -> Environment:
+        """Connect the installed or configured environment *name*; return self.
+
+        Looks among the entry points of group `hudtrace.environments`, then in
+        `[tool.hudtrace.environments]` of the nearest pyproject.toml. Raises
+        `UnknownEnvironment` naming every place.
+        """
+        found = find_in_hub(name)
+        if not isinstance(found, Environment):
+            raise UnknownEnvironment(
+                f"{name!r} leads to {found!r:.80}, which is no hud.Environment"
+            )
+        if found is not self and found not in self._connected:
+            self._connected.append(found)
+            self._digest = None
+        return self
+
+    def _changed(self) -> None:
+        self._digest = None
+        registry.add(self)
+
+    # Using -------------------------------------------------------------------
+
+    def __call__(self, scenario: str, /, **args: Any) -> Task:
+        """Make a task: `env("initials", company="HUD")`.
+
+        Raises `UnknownScenario` or `InvalidArguments` at once; a reference
+        that cannot be resolved yet is checked when the task is run.
+        """
+        return self.task(scenario, args)
+
+    def task(self, scenario: str, args: Mapping[str, Any]) -> Task:
+        """Make a task of *scenario* with *args*, as calling the environment does."""
+        try:
+            environment = self.resolve()
+        except UnknownEnvironment:
+            return Task(self.name, scenario, args)
+        task = Task(
+            self.name,
+            scenario,
+            args,
+            reference=environment.reference,
+            _environment=environment,
+        )
+        task.validate()
+        return task
+
+    def resolve(self) -> Environment:
+        """Return the environment itself, or what it refers to.
+
+        Raises `UnknownEnvironment` saying where it looked.
+        """
+        return find_environment(self.name) if self.is_reference else self
+
+    @property
+    def reference(self) -> str | None:
+        """`module:attr` under which this environment can be imported, if any."""
+        module = sys.modules.get(self.module)
+        if module is None:
+            return None
+        name = self.module
+        if name == "__main__":
+            spec = getattr(module, "__spec__", None)
+            if spec is None:
+                return None  # a script or a notebook: nobody can import it
+            name = spec.name
+        for attribute, value in list(vars(module).items()):
+            if value is self:
+                return f"{name}:{attribute}"
+        return None
+
+    def as_openai_chat_tools(self, strict: bool = False) -> list[dict[str, Any]]:
+        """Return the tools in OpenAI Chat Completions form."""
+        tools = list(self.resolve().tools.values())
+        return openai_chat.export(tools, strict=strict)
+
+    def as_tools(self) -> list[Any]:
+        """Return the tools as MCP `Tool` objects."""
+        return mcp.export(list(self.resolve().tools.values()))
+
+    def __repr__(self) -> str:
+        return f"Environment({self.name!r})"
+
+
+class Registry:
+    """The environments defined in this process, by name, none kept alive."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, list[weakref.ref[Environment]]] = {}
+        self._lock = threading.Lock()
+
+    def add(self, environment: Environment) -> None:
+        """Note *environment*; it replaces one of its name from the same module."""
+        with self._lock:
+            others = [
+                other
+                for other in self._alive(environment.name)
+                if other is not environment and other.module != environment.module
+            ]
+            self._known[environment.name] = [
+                weakref.ref(known) for known in (*others, environment)
+            ]
+
+    def get(self, name: str) -> Environment | None:
+        """Return the one environment called *name*; None if there is none.
+
+        Raises `UnknownEnvironment` naming both places if there are two.
+        """
+        with self._lock:
+            alive = self._alive(name)
+        if len(alive) > 1:
+            places = " and ".join(other.place for other in alive)
+            raise UnknownEnvironment(
+                f"environment {name!r} is defined more than once: at {places}; use the "
+                f"object itself, or give one of them another name"
+            )
+        return alive[0] if alive else None
+
+    def names(self) -> list[str]:
+        """Return the names of the environments that are alive."""
+        with self._lock:
+            return [name for name in self._known if self._alive(name)]
+
+    def _alive(self, name: str) -> list[Environment]:
+        found = [ref() for ref in self._known.get(name, ())]
+        return [environment for environment in found if environment is not None]
+
+
+registry = Registry()
+
+
+def find_environment(name: str, reference: str | None = None) -> Environment:
+    """Find the environment *name*: in this process, else by importing *reference*.
+
+    Raises `UnknownEnvironment` saying where it looked and what to do.
+    """
+    found = registry.get(name)
+    if found is not None:
+        return found
+    if reference is not None:
+        return _imported(name, reference)
+    known = ", ".join(registry.names()) or "none"
+    raise UnknownEnvironment(
+        f"environment {name!r} is not defined in this process (defined here: {known}). "
+        f"Import the module that defines it, or call env.connect_hub({name!r}). A task "
+        f"made in a script or notebook cannot find its environment in another process: "
+        f"move the environment into a module that both import"
+    )
+
+
+def _imported(name: str, reference: str) -> Environment:
+    module, _, attribute = reference.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UnknownEnvironment(
+            f"environment {name!r} was defined as {reference}, which cannot be "
+            f"imported here: {error}; install that module in this process too"
+        ) from error
+    if not isinstance(found, Environment):
+        raise UnknownEnvironment(
+            f"{reference} is {found!r:.80}, not the environment {name!r}"
+        )
+    return found
+
+
+__all__ = ["Environment", "UnknownScenario", "find_environment", "registry"]

@@ -1,0 +1,230 @@
+"""`hud.eval` runs an agent on a task; `hud.traced_eval` makes a function an eval."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, overload
+
+from hudtrace.bare import BareEval, case_of
+from hudtrace.context import EvalContext, OnError, current_eval
+from hudtrace.grading import SubScore
+from hudtrace.record import Identity
+from hudtrace.result import EvalResult, Limits
+from hudtrace.task import Task
+
+Variant = str | Mapping[str, Any]
+
+
+def eval(  # the name that users know; it never shadows the builtin by a star import
+    task: Task,
+    /,
+    *,
+    name: str | None = None,
+    agent: str | None = None,
+    model: str | None = None,
+    variant: Variant | None = None,
+    limits: Limits | None = None,
+    job: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    on_error: OnError = "raise",
+    grade_on_error: bool = False,
+) -> EvalContext:
+    """Run one task: `async with hud.eval(task) as ctx`.
+
+    Entering opens a new trace and runs the scenario up to its prompt; the body
+    is the agent; leaving grades what was submitted and fills `ctx.result`.
+
+    `agent` (`"name"` or `"name@version"`), `model` and `variant` (a word or a
+    mapping) say what is compared; `job` groups evals; `metadata` is recorded
+    as it is. What the body raises is passed on unwrapped and not graded,
+    unless `grade_on_error`. With `on_error="record"`, errors of the body and
+    of the grader stay in `result.error`; those of the set-up are always raised.
+
+    Raises TypeError if *task* is not a `Task`, `TaskError` on entry if its
+    environment or scenario cannot be found.
+    """
+    if not isinstance(task, Task):
+        raise TypeError(_not_a_task(task))
+    if on_error not in ("raise", "record"):
+        raise ValueError(f"on_error={on_error!r}: it is 'raise' or 'record'")
+    environment, scenario = task.resolve()
+    identity = Identity(
+        name=name or f"{task.environment}:{task.scenario}",
+        task=task,
+        task_id=task.id,
+        agent=agent or "agent",
+        model=model,
+        variant=variant,
+        job=job,
+        env=task.environment,
+        scenario=task.scenario,
+        env_digest=environment.digest,
+        grader_digest=scenario.grader_digest,
+        metadata={**task.metadata, **(metadata or {})},
+    )
+    return EvalContext(
+        task,
+        identity,
+        limits or Limits(),
+        on_error=on_error,
+        grade_on_error=grade_on_error,
+    )
+
+
+def _not_a_task(got: object) -> str:
+    line = "make one by calling an environment: task = env('initials', company='HUD')"
+    if getattr(got, "__module__", None) == "builtins" and callable(got):
+        what = f"the builtin {getattr(got, '__name__', got)}()"
+    else:
+        what = f"{got!r:.80} of type {type(got).__name__}"
+    return (
+        f"hud.eval() takes a Task, but got {what}; {line}, then "
+        f"'async with hud.eval(task) as ctx:'"
+    )
+
+
+def score(value: float, *, name: str = "score", explanation: str | None = None) -> None:
+    """Give the current eval a score, in a traced function, an agent or a grader.
+
+    In a traced function the scores make the reward (their mean, if there are
+    several); in a scenario's eval they are sub-scores beside the reward.
+    Raises `NoCurrentEval` outside an eval, ValueError if *value* is not finite.
+    """
+    current_eval().score(SubScore(name, float(value), explanation=explanation))
+
+
+@overload
+def traced_eval(target: Task, /, **options: Any) -> Callable[[Any], Any]: ...
+@overload
+def traced_eval(target: None = None, /, **options: Any) -> Callable[[Any], Any]: ...
+@overload
+def traced_eval(target: Callable[..., Any], /, **options: Any) -> Any: ...
+def traced_eval(target: Any = None, /, **options: Any) -> Any:
+    """Make a function an eval.
+
+    Bound: `@hud.traced_eval(task)` on `async def f(ctx, ...)`. Calling
+    `await f(...)` runs the body as an eval of that task, with the context as
+    its first argument, and returns an `EvalResult`. Options are those of
+    `hud.eval`.
+
+    Bare: `@hud.traced_eval` or `@hud.traced_eval(name=..., case=("x",),
+    reward="return")` on any function, method or test. Each call is an eval in
+    a trace of its own, and returns or raises what the function does; the grade
+    comes from a returned `Grade`, from `hud.score`, or from the return value
+    with `reward="return"`. An AssertionError is a reward of 0.0, a test that
+    passes 1.0. `case` names the arguments to record; without it, those that
+    are plain data are. `f.eval(...)` returns the `EvalResult` instead.
+
+    Raises TypeError for generators and for functions that cannot be run so.
+    """
+    if isinstance(target, Task):
+        return functools.partial(_bind, target, options)
+    if isinstance(target, Sequence) and not isinstance(target, str):
+        raise TypeError(
+            "traced_eval takes one task; decorate with one, or loop over the tasks "
+            "with 'async with hud.eval(task)'"
+        )
+    if target is None:
+        return functools.partial(_trace, **options)
+    if not callable(target):
+        raise TypeError(
+            f"traced_eval takes a Task or a function, but got {target!r:.80}; write "
+            f"@hud.traced_eval(task) or @hud.traced_eval"
+        )
+    return _trace(target, **options)
+
+
+def _bind(task: Task, options: Mapping[str, Any], body: Callable[..., Any]) -> Any:
+    name = getattr(body, "__qualname__", repr(body))
+    if not inspect.iscoroutinefunction(body):
+        raise TypeError(
+            f"@hud.traced_eval(task) needs a coroutine function, but {name} is not "
+            f"one; write 'async def {getattr(body, '__name__', 'f')}(ctx)'"
+        )
+
+    @functools.wraps(body)
+    async def run(*args: Any, **kwargs: Any) -> EvalResult:
+        context = eval(task, **options)
+        async with context:
+            await body(context, *args, **kwargs)
+        return context.result
+
+    run.task = task  # type: ignore[attr-defined]
+    return run
+
+
+def _trace(
+    function: Callable[..., Any],
+    *,
+    name: str | None = None,
+    case: Sequence[str] = (),
+    reward: Literal["return"] | None = None,
+    agent: str | None = None,
+    model: str | None = None,
+    variant: Variant | None = None,
+    job: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> Any:
+    _refuse_generators(function)
+    label = name or function.__qualname__
+    passes = function.__name__.startswith("test_")
+
+    def open_eval(args: tuple[Any, ...], kwargs: dict[str, Any]) -> BareEval:
+        recorded = case_of(function, args, kwargs, case)
+        identity = Identity(
+            name=label,
+            task_id=recorded.task_id(label),
+            agent=agent or "agent",
+            model=model,
+            variant=variant,
+            job=job,
+            metadata=metadata or {},
+            function=f"{function.__module__}.{function.__qualname__}",
+        )
+        return BareEval(identity, recorded, reward=reward, passes=passes)
+
+    if inspect.iscoroutinefunction(function):
+
+        async def evaluate(*args: Any, **kwargs: Any) -> EvalResult:
+            run = open_eval(args, kwargs)
+            with run:
+                run.returned(await function(*args, **kwargs))
+            return run.result
+
+        @functools.wraps(function)
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            run = open_eval(args, kwargs)
+            with run.transparent():
+                return run.returned(await function(*args, **kwargs))
+
+    else:
+
+        def evaluate(*args: Any, **kwargs: Any) -> EvalResult:  # type: ignore[misc]
+            run = open_eval(args, kwargs)
+            with run:
+                run.returned(function(*args, **kwargs))
+            return run.result
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            run = open_eval(args, kwargs)
+            with run.transparent():
+                return run.returned(function(*args, **kwargs))
+
+    call.eval = evaluate  # type: ignore[attr-defined]
+    return call
+
+
+def _refuse_generators(function: Callable[..., Any]) -> None:
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(
+            f"{function.__qualname__} is a generator, which cannot be one eval; make "
+            f"it a scenario with @env.scenario(...), or return the values in a list"
+        )
+    if not hasattr(function, "__qualname__"):
+        raise TypeError(
+            f"traced_eval needs a function, but got {function!r:.80}; decorate the "
+            f"function itself"
+        )

@@ -1,0 +1,78 @@
+"""The formats that a tool call may come in; detecting one is parsing it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from hudtrace.dialects import openai_chat
+from hudtrace.errors import UnrecognizedToolCall
+from hudtrace.frameworks import mcp
+from hudtrace.tools import ToolCall, ToolResult
+
+
+class Format(Protocol):
+    """A module that reads one kind of call and answers in the same kind."""
+
+    name: str
+    title: str
+
+    def parse(self, native: object) -> ToolCall | None:
+        """Read a call; None if it is in another format."""
+
+    def reply(self, call: ToolCall, result: ToolResult) -> Any:
+        """Return the result in this format."""
+
+
+#: Asked in this order; no call is readable by two of them.
+FORMATS: tuple[Format, ...] = (openai_chat, mcp)  # type: ignore[assignment]
+
+
+def recognize(
+    call: object, arguments: Any = None, named: Mapping[str, Any] | None = None
+) -> tuple[Format, ToolCall]:
+    """Find the format that wrote *call*, and read it.
+
+    A str is a tool's name, with *arguments* (a mapping or its JSON text) or
+    *named* ones; it is answered as MCP. Raises `UnrecognizedToolCall` listing
+    the formats tried.
+    """
+    if isinstance(call, str):
+        return mcp, _by_name(call, arguments, named or {})  # type: ignore[return-value]
+    if arguments is not None or named:
+        raise UnrecognizedToolCall(
+            f"arguments beside a {type(call).__name__}: pass a tool's name with "
+            f"arguments, or a whole tool call alone"
+        )
+    for form in FORMATS:
+        parsed = form.parse(call)
+        if parsed is not None:
+            return form, parsed
+    tried = "; ".join(form.title for form in FORMATS)
+    raise UnrecognizedToolCall(
+        f"cannot read {call!r:.120} (a {type(call).__name__}) as a tool call. Tried: "
+        f"{tried}; a tool's name with arguments"
+    )
+
+
+def _by_name(name: str, arguments: Any, named: Mapping[str, Any]) -> ToolCall:
+    if arguments is None:
+        return ToolCall(name, dict(named))
+    if named:
+        raise UnrecognizedToolCall(
+            f"call_tool({name!r}) got its arguments twice: as a mapping and by keyword"
+        )
+    if isinstance(arguments, str):
+        try:
+            arguments = json.loads(arguments)
+        except ValueError as error:
+            return ToolCall(name, None, problem=f"the arguments are not JSON: {error}")
+    if not isinstance(arguments, Mapping):
+        return ToolCall(
+            name, None, problem="the arguments must be an object: {name: value}"
+        )
+    return ToolCall(name, dict(arguments))
+
+
+__all__ = ["FORMATS", "Format", "mcp", "openai_chat", "recognize"]

@@ -1,0 +1,1 @@
+"""Tool formats of agent frameworks, one file each, imported when used."""

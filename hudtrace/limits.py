@@ -1,0 +1,94 @@
+"""Watches the limits of one eval and stops its body when one is reached."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+from hudtrace.notices import notify_once
+from hudtrace.result import Limits
+from hudtrace.tracing.episode import Episode
+
+
+class LimitGuard:
+    """Stops the body of an eval at a limit, from whatever thread it is noticed.
+
+    `reached` names the limit that stopped it. Built in the task that runs the
+    body; `release` must be called in that task when the body is over.
+    """
+
+    def __init__(self, limits: Limits, episode: Episode) -> None:
+        self.reached: str | None = None
+        self._limits = limits
+        self._episode = episode
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._body = asyncio.current_task()
+        self._before = self._body.cancelling() if self._body else 0
+        self._cancelled = False
+        self._released = False
+        self._timer: asyncio.TimerHandle | None = None
+        episode.limit = self._next_would_pass
+        episode.stop = self.stop
+        if limits.time is not None:
+            self._timer = self._loop.call_later(limits.time, self.stop, "time")
+
+    def stop(self, limit: str) -> None:
+        """Note *limit* as reached and cancel the body, unless it asks itself."""
+        if self._released:
+            return
+        self.reached = self.reached or limit
+        if threading.get_ident() != self._thread:
+            self._loop.call_soon_threadsafe(self._cancel)
+        else:
+            self._cancel()
+
+    def release(self) -> None:
+        """Stop watching; take back a cancellation that the body has used up."""
+        if self._released:
+            return
+        self._released = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._cancelled and self._body is not None:
+            self._body.uncancel()
+
+    @property
+    def only_cause(self) -> bool:
+        """Whether a cancellation of the body came from a limit and nobody else."""
+        if self.reached is None:
+            return False
+        return self._body is None or self._body.cancelling() <= self._before
+
+    def _cancel(self) -> None:
+        if self._released or self._cancelled or self._body is None:
+            return
+        if asyncio.current_task(self._loop) is self._body:
+            return  # the call that asked raises CancelledError itself
+        self._cancelled = self._body.cancel()
+
+    def _next_would_pass(self, kind: str) -> str | None:
+        """Return the limit that forbids one more turn or tool call, if any."""
+        if self.reached is not None and not self._released:
+            return self.reached
+        limits, tally = self._limits, self._episode.tally
+        usage = tally.usage
+        if limits.tokens is not None:
+            if usage.input_tokens + usage.output_tokens >= limits.tokens:
+                return "tokens"
+        if limits.cost is not None and tally.model_calls:
+            if usage.cost is None:
+                notify_once(
+                    "cost-limit-without-price",
+                    "a cost limit is set but the price of the model is not known, so "
+                    "it cannot be kept; set Limits(tokens=...) as well",
+                )
+            elif usage.cost >= limits.cost:
+                return "cost"
+        if kind == "turns" and limits.turns is not None:
+            if self._episode.turn_count >= limits.turns:
+                return "turns"
+        if kind == "tool_calls" and limits.tool_calls is not None:
+            if tally.tool_calls >= limits.tool_calls:
+                return "tool_calls"
+        return None

@@ -1,0 +1,203 @@
+"""Drives one scenario generator: prompt, answer, reward, end.
+
+An async generator is driven by one asyncio task with a contextvars Context of
+its own, from set-up through grading to close, so that a task group may be held
+across a `yield` and nothing that the scenario sets leaks. A sync generator has
+one thread and one Context of its own instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import AsyncGenerator, Callable, Generator
+from typing import Any
+
+from opentelemetry import context as otel_context
+from opentelemetry.context import Context
+
+from hudtrace.errors import ScenarioProtocolError
+from hudtrace.threads import EpisodeThread
+
+_LEAVE = object()  # sent instead of an answer: close without grading
+
+
+class ScenarioRun:
+    """One run of one scenario; call `setup`, then `grade`, and always `close`."""
+
+    def __init__(self, name: str, start: Callable[[], Any], *, is_async: bool) -> None:
+        self._name = name
+        self._start = start
+        self._is_async = is_async
+        self._driver: asyncio.Task[None] | None = None
+
+    async def setup(self, context: Context) -> Any:
+        """Run to the first yield, with *context* current inside; return the prompt.
+
+        Raises what the scenario raises, `ScenarioProtocolError` if it yields
+        no prompt. Cancelling this cancels the scenario.
+        """
+        loop = asyncio.get_running_loop()
+        self._prompt: asyncio.Future[Any] = loop.create_future()
+        self._answer: asyncio.Future[Any] = loop.create_future()
+        self._reward: asyncio.Future[Any] = loop.create_future()
+        self._driver = loop.create_task(
+            self._drive(context), context=contextvars.copy_context()
+        )
+        prompt = await self._outcome(self._prompt)
+        if not isinstance(prompt, str) and not _is_blocks(prompt):
+            raise ScenarioProtocolError(
+                f"scenario {self._name!r} yielded {prompt!r:.80} as its prompt; its "
+                f"first yield is a str or a list of content blocks"
+            )
+        return prompt
+
+    async def grade(self, answer: Any, context: Context) -> Any:
+        """Send *answer*, with *context* current inside; return what is yielded.
+
+        The scenario is then resumed once more and must end. Raises as `setup`.
+        """
+        if not self._answer.done():
+            self._answer.set_result((answer, context))
+        return await self._outcome(self._reward)
+
+    async def close(self) -> None:
+        """Close the generator, which runs its `finally`; safe to call again."""
+        if self._driver is None:
+            return
+        if not self._answer.done():
+            self._answer.set_result((_LEAVE, None))
+        await asyncio.wait([self._driver])
+        for future in (self._prompt, self._reward):
+            if future.done() and not future.cancelled():
+                future.exception()  # whoever wanted it has read it
+        if not self._driver.cancelled():
+            error = self._driver.exception()
+            if error is not None:
+                raise error
+
+    async def _outcome(self, future: asyncio.Future[Any]) -> Any:
+        assert self._driver is not None
+        try:
+            return await future
+        except asyncio.CancelledError:
+            # Ours to pass on, and the scenario's to clean up after.
+            self._driver.cancel()
+            await asyncio.wait([self._driver])
+            raise
+
+    async def _drive(self, context: Context) -> None:
+        waiting = self._prompt
+        otel_context.attach(context)
+        generator = self._open()
+        failure: BaseException | None = None
+        try:
+            try:
+                _settle(waiting, await self._next(generator, None, "a prompt"))
+                answer, context = await self._answer
+                if answer is _LEAVE:
+                    return
+                waiting = self._reward
+                otel_context.attach(context)
+                reward = await self._next(generator, answer, "a reward")
+                await self._expect_end(generator)
+                _settle(waiting, reward)
+            except BaseException as error:
+                failure = error
+                _settle(waiting, error=error)
+                if not isinstance(error, Exception):
+                    raise
+        finally:
+            try:
+                await generator.aclose()
+            except BaseException as error:
+                if failure is None:
+                    raise
+                failure.add_note(f"and closing the scenario raised {error!r}")
+
+    def _open(self) -> Any:
+        generator = self._start()
+        return generator if self._is_async else _ThreadedGenerator(generator)
+
+    async def _next(self, generator: Any, value: Any, what: str) -> Any:
+        try:
+            return await generator.asend(value)
+        except StopAsyncIteration:
+            raise ScenarioProtocolError(
+                f"scenario {self._name!r} ended without yielding {what}; it yields a "
+                f"prompt and then a reward"
+            ) from None
+
+    async def _expect_end(self, generator: Any) -> None:
+        try:
+            extra = await generator.asend(None)
+        except StopAsyncIteration:
+            return
+        raise ScenarioProtocolError(
+            f"scenario {self._name!r} yielded a third time ({extra!r:.80}); it ends "
+            f"after its reward"
+        )
+
+
+class _ThreadedGenerator:
+    """A sync generator behind the async generator's methods, on one thread."""
+
+    def __init__(self, generator: Generator[Any, Any, Any]) -> None:
+        self._generator = generator
+        self._thread = EpisodeThread()
+        self._context = contextvars.copy_context()
+        self._left_running = False
+
+    async def asend(self, value: Any) -> Any:
+        current = otel_context.get_current()
+
+        def step() -> Any:
+            otel_context.attach(current)
+            try:
+                return self._generator.send(value)
+            except StopIteration:
+                return _LEAVE
+
+        try:
+            result = await self._thread.run(lambda: self._context.run(step))
+        except asyncio.CancelledError:
+            self._left_running = True
+            raise
+        if result is _LEAVE:
+            raise StopAsyncIteration
+        return result
+
+    async def aclose(self) -> None:
+        closing = self._thread.run(lambda: self._context.run(self._generator.close))
+        self._thread.close()
+        if self._left_running:
+            # The thread is still in the step that was cancelled; it closes the
+            # generator when it comes back, and nobody waits for that.
+            closing.add_done_callback(
+                lambda done: done.cancelled() or done.exception()
+            )
+            return
+        await closing
+
+
+def _settle(
+    future: asyncio.Future[Any], result: Any = None, error: BaseException | None = None
+) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(result)
+    elif isinstance(error, asyncio.CancelledError):
+        future.cancel()
+    else:
+        future.set_exception(error)
+
+
+def _is_blocks(prompt: Any) -> bool:
+    return isinstance(prompt, list) and all(
+        isinstance(block, str) or (isinstance(block, dict) and "type" in block)
+        for block in prompt
+    )
+
+
+AnyGenerator = AsyncGenerator[Any, Any] | Generator[Any, Any, Any]

@@ -1,0 +1,204 @@
+"""JSON Schemas from Python signatures, and arguments checked against them."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from hudtrace.errors import InvalidArguments
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+Json = dict[str, Any]
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """The parameters of a function: their JSON Schema, and how to check values."""
+
+    schema: Json
+    model: type[BaseModel]
+    aliases: Mapping[str, str]  # argument name → field name of the model
+    open: bool  # takes **kwargs
+
+    def validate(self, arguments: Mapping[str, Any], what: str) -> dict[str, Any]:
+        """Return *arguments* as the Python values that the function wants.
+
+        Raises `InvalidArguments` with a line for each field that is wrong;
+        *what* names the function in it. Defaults are left to the function.
+        """
+        from pydantic import ValidationError
+
+        given = _without_stray_nulls(arguments, self)
+        known = {k: v for k, v in given.items() if k in self.aliases}
+        extra = {k: v for k, v in given.items() if k not in self.aliases}
+        problems = [] if self.open else [_unexpected(k, self.aliases) for k in extra]
+        values: dict[str, Any] = {}
+        try:
+            model = self.model.model_validate(known)
+            values = {
+                name: getattr(model, field)
+                for name, field in self.aliases.items()
+                if name in known
+            }
+        except ValidationError as error:
+            problems += [_line(detail) for detail in error.errors()]
+        if problems:
+            raise InvalidArguments(
+                f"invalid arguments for {what}:\n" + "\n".join(problems)
+            )
+        return {**values, **extra}
+
+
+def parameters_of(function: Callable[..., Any]) -> Parameters:
+    """Read the parameters of *function* from its type hints and docstring.
+
+    Descriptions come from `Annotated[..., Field(description=...)]`, else from
+    the docstring (Google, NumPy or reST). A parameter without a hint takes
+    any JSON value.
+    """
+    from pydantic import ConfigDict, create_model
+
+    described = _described(inspect.getdoc(function) or "")
+    hints = _hints(function)
+    signature = inspect.signature(function)
+    fields: dict[str, Any] = {}
+    aliases: dict[str, str] = {}
+    is_open = False
+    for position, (name, parameter) in enumerate(signature.parameters.items()):
+        if parameter.kind in _VARIADIC:
+            is_open = is_open or parameter.kind is inspect.Parameter.VAR_KEYWORD
+            continue
+        # Field names of their own: an argument may be called `copy` or `_x`.
+        field_name = f"p{position}"
+        hint = hints.get(name, Any)
+        fields[field_name] = (hint, _field(parameter, name, described.get(name)))
+        aliases[name] = field_name
+    model = create_model(
+        f"{getattr(function, '__name__', 'tool')}_arguments",
+        __config__=ConfigDict(arbitrary_types_allowed=True, protected_namespaces=()),
+        **fields,
+    )
+    return Parameters(_schema(model, is_open), model, aliases, is_open)
+
+
+def summary_of(function: Callable[..., Any]) -> str:
+    """Return what the docstring says before its sections, as one text."""
+    import docstring_parser
+
+    doc = docstring_parser.parse(inspect.getdoc(function) or "")
+    return doc.description or ""
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    target = inspect.unwrap(function)
+    if not inspect.isroutine(target) and callable(target):
+        target = type(target).__call__
+    try:
+        return get_type_hints(target, include_extras=True)
+    except NameError as error:
+        raise TypeError(
+            f"cannot read the type hints of {function!r}: {error}; the names in them "
+            f"must be importable from its module"
+        ) from error
+
+
+def _field(parameter: inspect.Parameter, name: str, description: str | None) -> Any:
+    from pydantic import Field
+    from pydantic.fields import FieldInfo
+
+    default = parameter.default
+    extra: dict[str, Any] = {"alias": name}
+    if description:
+        extra["description"] = description
+    if default is inspect.Parameter.empty:
+        return Field(**extra)
+    if isinstance(default, FieldInfo):
+        return FieldInfo.merge_field_infos(default, **extra)
+    return Field(default, **extra)
+
+
+def _schema(model: type[BaseModel], is_open: bool) -> Json:
+    from pydantic.json_schema import GenerateJsonSchema
+
+    class Quiet(GenerateJsonSchema):
+        """Leaves out defaults that JSON cannot hold, without a warning."""
+
+        ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}
+
+    schema = model.model_json_schema(by_alias=True, schema_generator=Quiet)
+    schema.pop("title", None)
+    _drop_generated_titles(schema)
+    schema.setdefault("properties", {})
+    if not is_open:
+        schema["additionalProperties"] = False
+    return schema
+
+
+def _drop_generated_titles(node: Any) -> None:
+    if isinstance(node, dict):
+        for name, child in (node.get("properties") or {}).items():
+            if isinstance(child, dict):
+                title = child.get("title")
+                if isinstance(title, str) and title.lower().replace(
+                    " ", "_"
+                ) == name.lower().strip("_"):
+                    del child["title"]
+        for child in node.values():
+            _drop_generated_titles(child)
+    elif isinstance(node, list):
+        for child in node:
+            _drop_generated_titles(child)
+
+
+@functools.lru_cache(maxsize=1024)
+def _described(docstring: str) -> Mapping[str, str]:
+    import docstring_parser
+
+    parsed = docstring_parser.parse(docstring)
+    return {p.arg_name: p.description for p in parsed.params if p.description}
+
+
+def _without_stray_nulls(
+    arguments: Mapping[str, Any], parameters: Parameters
+) -> dict[str, Any]:
+    """Drop nulls where no null is allowed but a default is: strict mode sends them."""
+    kept = dict(arguments)
+    required = set(parameters.schema.get("required", ()))
+    for name, value in arguments.items():
+        if value is not None or name in required or name not in parameters.aliases:
+            continue
+        if not _allows_null(parameters.schema["properties"].get(name, {})):
+            del kept[name]
+    return kept
+
+
+def _allows_null(schema: Json) -> bool:
+    if not schema.keys() & {"type", "anyOf", "oneOf", "enum", "const", "$ref", "allOf"}:
+        return True
+    kinds = schema.get("type")
+    if kinds == "null" or (isinstance(kinds, list) and "null" in kinds):
+        return True
+    if None in schema.get("enum", ()):
+        return True
+    return any(
+        _allows_null(option)
+        for option in (*schema.get("anyOf", ()), *schema.get("oneOf", ()))
+    )
+
+
+def _line(detail: Any) -> str:
+    where = ".".join(str(part) for part in detail["loc"]) or "arguments"
+    if detail["type"] == "missing":
+        return f"- {where}: missing, but required"
+    return f"- {where}: {detail['msg']} (got {detail.get('input')!r:.60})"
+
+
+def _unexpected(name: str, known: Mapping[str, str]) -> str:
+    there = f"it takes: {', '.join(known)}" if known else "it takes none"
+    return f"- {name}: no such argument ({there})"

@@ -1,0 +1,185 @@
+"""The tools of one eval: calls, their spans, and mistakes answered in-band."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from opentelemetry import context as otel_context
+from opentelemetry.trace import StatusCode
+
+from hudtrace import semconv
+from hudtrace.errors import EnvironmentFailure, InvalidArguments, UnknownTool
+from hudtrace.threads import EpisodeThread
+from hudtrace.tools import (
+    Tool,
+    ToolCall,
+    ToolResult,
+    exception_text,
+    unknown_tool_text,
+)
+from hudtrace.tracing.episode import TURN, Episode
+from hudtrace.tracing.model_call import refuse_past_limit
+from hudtrace.tracing.spans import ABANDON, Abandon, Span, with_span
+
+_SPAN_NAME = semconv.OP_EXECUTE_TOOL
+_MISTAKES = {UnknownTool: "unknown_tool", InvalidArguments: "invalid_arguments"}
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRecord:
+    """One tool call that was made: what was asked, what came back, its span."""
+
+    name: str
+    arguments: Mapping[str, Any] | None
+    result: ToolResult
+    span: Span
+
+
+class Toolbox:
+    """Runs tool calls for one episode.
+
+    Each call is one `execute_tool` span below the turn that asked for it.
+    `records` holds the finished calls in the order in which they ended.
+    """
+
+    def __init__(self, tools: Mapping[str, Tool], episode: Episode) -> None:
+        self.tools = tools
+        self.records: list[ToolRecord] = []
+        self.failure: EnvironmentFailure | None = None
+        self._episode = episode
+        self._thread = EpisodeThread()
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def run(self, call: ToolCall) -> ToolResult:
+        """Run *call*; a mistake of the model or a failing tool is a result too.
+
+        Raises only `EnvironmentFailure`, cancellation, and what ends the
+        process.
+        """
+        with self._span(call) as (span, abandon):
+            try:
+                result = ToolResult.of(await self._perform(call, abandon))
+            except EnvironmentFailure as error:
+                self.failure = error
+                self._failed(span, error)
+                raise
+            except Exception as error:
+                self._failed(span, error)
+                text = str(error) if type(error) in _MISTAKES else exception_text(error)
+                result = ToolResult.error(text)
+            result = self._capped(call.name, result)
+            self._note(span, call, result)
+            return result
+
+    async def value(self, name: str, arguments: Mapping[str, Any]) -> Any:
+        """Run the tool *name* as plain Python: return its value or raise its error."""
+        call = ToolCall(name, dict(arguments))
+        with self._span(call) as (span, abandon):
+            try:
+                value = await self._perform(call, abandon)
+            except Exception as error:
+                if isinstance(error, EnvironmentFailure):
+                    self.failure = error
+                self._failed(span, error)
+                self._note(span, call, ToolResult.error(exception_text(error)))
+                raise
+            self._note(span, call, self._capped(name, ToolResult.of(value)))
+            return value
+
+    def close(self) -> None:
+        """Let go of the episode's own thread, if a tool used it."""
+        self._thread.close()
+
+    async def _perform(self, call: ToolCall, abandon: Abandon) -> Any:
+        tool = self.tools.get(call.name)
+        if tool is None:
+            raise UnknownTool(unknown_tool_text(call.name, self.tools))
+        if call.problem is not None:
+            raise InvalidArguments(call.problem)
+        arguments = tool.validate(call.arguments or {})
+        try:
+            if tool.parallel:
+                return await tool.run(arguments, thread=self._thread)
+            async with self._locks.setdefault(tool.name, asyncio.Lock()):
+                return await tool.run(arguments, thread=self._thread)
+        except (TimeoutError, asyncio.CancelledError):
+            # Whatever a thread of the tool does from now on is too late.
+            abandon.given_up = True
+            raise
+
+    @contextmanager
+    def _span(self, call: ToolCall) -> Iterator[tuple[Span, Abandon]]:
+        episode = self._episode
+        refuse_past_limit(episode, "tool_calls")
+        episode.tally.tool_calls += 1
+        here = otel_context.get_current()
+        turn = episode.turn_for_tool(call.id, call.name, call.arguments)
+        parent = episode.tool_context(turn, here)
+        span = episode.tracer.start(
+            f"{_SPAN_NAME} {call.name}", parent, self._attributes(call)
+        )
+        abandon = Abandon()
+        inside = with_span(parent, span, **{TURN: turn, ABANDON: abandon})
+        token = otel_context.attach(inside)
+        try:
+            yield span, abandon
+        except asyncio.CancelledError:
+            span.set_attribute(semconv.ERROR_TYPE, "cancelled")
+            span.set_status(StatusCode.ERROR, "cancelled")
+            raise
+        finally:
+            otel_context.detach(token)
+            span.end()
+
+    def _attributes(self, call: ToolCall) -> dict[str, Any]:
+        attributes: dict[str, Any] = {
+            semconv.OPERATION: semconv.OP_EXECUTE_TOOL,
+            semconv.TOOL_NAME: call.name,
+            semconv.TOOL_TYPE: "function",
+            semconv.TOOL_ERROR: 0.0,
+        }
+        if call.id is not None:
+            attributes[semconv.TOOL_CALL_ID] = call.id
+        tool = self.tools.get(call.name)
+        if tool is not None and tool.description:
+            attributes[semconv.TOOL_DESCRIPTION] = tool.description
+        attributes[semconv.TOOL_CALL_ARGUMENTS] = _arguments_json(call)
+        return attributes
+
+    def _failed(self, span: Span, error: Exception) -> None:
+        tally = self._episode.tally
+        tally.tool_errors += 1
+        span.set_attribute(semconv.TOOL_ERROR, 1.0)
+        mistake = _MISTAKES.get(type(error))
+        if mistake is not None:
+            span.set_attribute(semconv.ERROR_TYPE, mistake)
+            span.set_status(StatusCode.ERROR, str(error))
+            return
+        tally.tool_exceptions += 1
+        timed_out = isinstance(error, TimeoutError)
+        span.fail(error, "timeout" if timed_out else None)
+        if getattr(error, "abandoned", False):
+            span.set_attribute(semconv.TOOL_ABANDONED, True)
+
+    def _capped(self, name: str, result: ToolResult) -> ToolResult:
+        tool = self.tools.get(name)
+        return result if tool is None else tool.capped(result)
+
+    def _note(self, span: Span, call: ToolCall, result: ToolResult) -> None:
+        span.set_attribute(semconv.TOOL_CALL_RESULT, result.text)
+        record = ToolRecord(call.name, call.arguments, result, span)
+        self.records.append(record)
+
+
+def _arguments_json(call: ToolCall) -> str:
+    if call.arguments is None:
+        return str(call.native) if call.problem is None else call.problem
+    try:
+        return json.dumps(call.arguments, ensure_ascii=False)
+    except (TypeError, ValueError):
+        return json.dumps(call.arguments, ensure_ascii=False, default=str)
