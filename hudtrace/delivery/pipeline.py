@@ -1,0 +1,374 @@
+"""From ended spans to the store: one queue, one thread, one account.
+
+A span that was committed survives `kill -9`. Nothing here blocks an event
+loop, hangs at exit, or raises into user code.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sqlite3
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from hudtrace import settings as settings_module
+from hudtrace.delivery.batch import BatchWriter, Written
+from hudtrace.delivery.ledger import DeliveryReport, Ledger
+from hudtrace.delivery.queue import SpanQueue
+from hudtrace.errors import ConfigurationError
+from hudtrace.notices import internal_error, notify_once
+from hudtrace.settings import Settings
+from hudtrace.store.rows import Batch
+from hudtrace.store.store import Store
+from hudtrace.store.writers import Writer
+from hudtrace.tracing.redaction import Redactor
+
+COMMIT_SECONDS = 0.25
+BATCH_SPANS = 2048
+BATCH_BYTES = 8 << 20
+HURRY_SPANS = 1024
+OPEN_AFTER_NS = 10**9  # a span open for longer gets a start record
+HEARTBEAT_SECONDS = 5.0
+EXIT_SECONDS = 10.0
+
+HandOver = Callable[[Any], None]
+
+
+class Pipeline:
+    """Takes spans as they start and end, and writes them.
+
+    `exporter` gets each batch after its commit; `hand_over` gets each span of
+    ours for the processors of the user's own provider.
+    """
+
+    def __init__(self, chosen: Settings, exporter: Any = None) -> None:
+        self.settings = chosen
+        self.exporter = exporter
+        self.hand_over: HandOver | None = None
+        self._start_afresh()
+        _pipelines.add(self)
+
+    def _start_afresh(self) -> None:
+        """Set up everything that a forked child must not share with its parent."""
+        self._queue = SpanQueue()
+        self._ledger = Ledger(durable=self.settings.store is not None)
+        self._young: dict[int, Any] = {}
+        self._recorded: dict[int, Any] = {}  # open, with a start record
+        self._secrets: frozenset[str] | None = None
+        self._redactor = Redactor()
+        self._thread: threading.Thread | None = None
+        self._thread_lock = threading.Lock()
+        self._store: Store | None = None
+        self._writer: Writer | None = None
+        self._last_beat = 0.0
+        self._rows = BatchWriter(self._redactor, content=self.settings.content != "none")
+        self._written = threading.Condition()
+        self._flushing = 0
+        self._idle = True
+        self._closing = False
+
+    # What the tracer calls ---------------------------------------------------
+
+    def started(self, span: Any) -> None:
+        """Take note of a span that has begun."""
+        ids = span.context
+        self._ledger.started(ids.trace_id)
+        self._young[ids.span_id] = span
+        if self._idle:
+            self._wake()
+
+    def ended(self, span: Any) -> None:
+        """Take over a span that has ended."""
+        ids = span.context
+        self._ledger.ended(ids.trace_id)
+        self._young.pop(ids.span_id, None)
+        size = getattr(span, "size", None) or _foreign_size(span)
+        if not self._queue.put(span, size):
+            self._ledger.dropped(ids.trace_id)
+            notify_once(
+                "queue-full",
+                "spans are dropped: the store does not keep up and 256 MiB are "
+                "waiting; see hudtrace's delivery report for how many",
+            )
+            return
+        if self._idle or len(self._queue) == HURRY_SPANS:
+            self._wake()
+
+    async def room(self) -> None:
+        """Wait until there is room for more spans; at once in nearly every case."""
+        if self._queue.bytes > self._queue.soft:
+            await self._queue.room()
+
+    # What the rest of the process asks ---------------------------------------
+
+    def report(self, trace_id: str | None = None) -> DeliveryReport:
+        """Return the account of one trace (hex id), or of everything."""
+        names = () if self.exporter is None else (self.exporter.name,)
+        key = None if trace_id is None else int(trace_id, 16)
+        return self._ledger.report(key, names)
+
+    def flush(self, timeout: float = 30.0) -> bool:
+        """Wait until what has ended so far is stored and exported; bounded.
+
+        Returns whether it is, and no span was dropped meanwhile.
+        """
+        deadline = time.monotonic() + timeout
+        before = self._ledger.total
+        target, dropped = before.ended, before.dropped
+        self._flushing += 1
+        try:
+            with self._written:
+                while self._settled() < target and time.monotonic() < deadline:
+                    self._wake()
+                    self._written.wait(0.02)
+        finally:
+            self._flushing -= 1
+        stored = self._settled() >= target and self._ledger.total.dropped == dropped
+        if self.exporter is None:
+            return stored
+        left = max(0.0, deadline - time.monotonic())
+        return bool(self.exporter.flush(left)) and stored
+
+    def close(self, timeout: float = EXIT_SECONDS) -> None:
+        """Write what is left, within *timeout* seconds, and end the thread."""
+        if self._closing:
+            return
+        self.flush(timeout)
+        self._closing = True
+        thread = self._thread
+        if thread is not None:
+            self._queue.wake.set()
+            thread.join(timeout)
+        if self.exporter is not None:
+            self.exporter.close(timeout)
+
+    def reader(self) -> sqlite3.Connection:
+        """Return a connection to read the store with, after a flush."""
+        self.flush()
+        if self._store is None:
+            self._store = self._open_store()
+        return self._store.reader()
+
+    # The writer thread -------------------------------------------------------
+
+    def _wake(self) -> None:
+        self._idle = False
+        if self._thread is None:
+            with self._thread_lock:
+                if self._thread is None and not self._closing:
+                    self._thread = threading.Thread(
+                        target=self._run, name="hudtrace-writer", daemon=True
+                    )
+                    self._thread.start()
+        self._queue.wake.set()
+
+    def _run(self) -> None:
+        wake = self._queue.wake
+        while not self._closing:
+            self._idle = not self._young and not len(self._queue)
+            if self._idle and (self._young or len(self._queue)):
+                self._idle = False  # something came in between
+            wake.wait(None if self._idle else COMMIT_SECONDS)
+            wake.clear()
+            self._linger()
+            self._guarded_step()
+        self._guarded_step()
+        self._say_goodbye()
+
+    def _linger(self) -> None:
+        """Let spans gather: a commit costs the same for one as for a thousand."""
+        until = time.monotonic() + COMMIT_SECONDS
+        while not (self._closing or self._flushing or len(self._queue) >= HURRY_SPANS):
+            left = until - time.monotonic()
+            if left <= 0 or not self._queue.wake.wait(left):
+                return
+            self._queue.wake.clear()
+
+    def _guarded_step(self) -> None:
+        try:
+            while self._step():
+                pass
+        except Exception as error:
+            internal_error("the writer thread", error)
+        with self._written:
+            self._written.notify_all()
+
+    def _step(self) -> bool:
+        """Write one batch; return whether more is waiting."""
+        spans, size = self._queue.take(BATCH_SPANS, BATCH_BYTES)
+        try:
+            self._learn_secrets()
+            batch = Batch()
+            written = self._add(batch, spans)
+            self._add_open(batch)
+            if batch:
+                self._commit(batch, spans)
+                self._pass_on(written)
+        finally:
+            self._queue.done(size)
+            with self._written:
+                self._written.notify_all()
+        return len(self._queue) > 0
+
+    def _add(self, batch: Batch, spans: list[Any]) -> list[Written]:
+        written = []
+        for span in spans:
+            try:
+                written.append(self._rows.add(batch, span))
+            except Exception as error:
+                internal_error("encoding a span", error)
+                self._ledger.dropped(span.context.trace_id)
+            if self._recorded.pop(span.context.span_id, None) is not None:
+                batch.closed.append(span.context.span_id.to_bytes(8, "big"))
+        return written
+
+    def _add_open(self, batch: Batch) -> None:
+        """Add start records for spans that have been open for a while."""
+        before = time.time_ns() - OPEN_AFTER_NS
+        for span_id, span in _oldest(self._young, before):
+            if self._young.pop(span_id, None) is None or span.end_time is not None:
+                continue
+            self._recorded[span_id] = span
+            self._rows.open(batch, span, self._identity().id)
+
+    def _commit(self, batch: Batch, spans: list[Any]) -> None:
+        store = self._opened_store()
+        try:
+            self._beat(store)
+            store.write(batch)
+        except sqlite3.Error as error:
+            store = self._degrade(error)
+            self._beat(store)
+            store.write(batch)
+        self._rows.committed(batch)
+        stored: dict[int, int] = {}
+        for row in batch.spans:
+            trace_id = int.from_bytes(row[0], "big")
+            stored[trace_id] = stored.get(trace_id, 0) + 1
+        self._ledger.stored(stored)
+
+    def _pass_on(self, written: list[Written]) -> None:
+        if self.exporter is not None:
+            self.exporter.put(written, self._redactor)
+        if self.hand_over:
+            from hudtrace.delivery.export import as_readable
+
+            for item in written:
+                if hasattr(item.span, "stamp"):  # ours, not one they have seen
+                    full = self.settings.content == "full"
+                    self.hand_over(as_readable(item, self._redactor, full))
+
+    def _learn_secrets(self) -> None:
+        secrets = settings_module.secret_values()
+        if secrets != self._secrets:
+            self._secrets = secrets
+            self._redactor = Redactor(secrets, self.settings.redact)
+            self._rows.use(self._redactor)
+
+    def _settled(self) -> int:
+        total = self._ledger.total
+        return total.stored + total.dropped
+
+    # The store ---------------------------------------------------------------
+
+    def _opened_store(self) -> Store:
+        if self._store is None:
+            self._store = self._open_store()
+        return self._store
+
+    def _open_store(self) -> Store:
+        path = self.settings.store
+        try:
+            store = Store(path)
+        except (OSError, sqlite3.Error, ConfigurationError) as error:
+            return self._memory(f"cannot open the trace store {path}: {error}")
+        if path is not None and store.journal != "wal":
+            notify_once(
+                "no-wal",
+                f"the file system of {path} has no shared memory for WAL; the store "
+                f"uses a rollback journal, which is slower; put it on a local disk",
+            )
+        return store
+
+    def _degrade(self, error: sqlite3.Error) -> Store:
+        path = self.settings.store
+        self._store = self._memory(f"cannot write the trace store {path}: {error}")
+        return self._store
+
+    def _memory(self, why: str) -> Store:
+        notify_once(
+            "store-in-memory",
+            f"{why}; from here on spans are kept in memory only and are lost when "
+            f"this process ends. Free the disk or set HUDTRACE_STORE",
+        )
+        self._ledger.durable = False
+        return Store(None)
+
+    def _identity(self) -> Writer:
+        if self._writer is None:
+            self._writer = Writer.this_process()
+        return self._writer
+
+    def _beat(self, store: Store, closed: int | None = None) -> None:
+        now = time.monotonic()
+        if closed is None and now - self._last_beat < HEARTBEAT_SECONDS:
+            return
+        self._last_beat = now
+        w = self._identity()
+        beat = time.time_ns()
+        store.write_heartbeat(
+            (w.id, w.host, w.boot_id, w.pid, w.process_start, beat, closed)
+        )
+
+    def _say_goodbye(self) -> None:
+        if self._store is None:
+            return
+        try:
+            self._beat(self._store, closed=time.time_ns())
+            if self._store.path is not None:
+                self._store.close()
+        except sqlite3.Error as error:
+            internal_error("closing the store", error)
+
+
+def _oldest(young: dict[int, Any], before: int) -> list[tuple[int, Any]]:
+    """Return the spans started before a time; the dict is in order of start."""
+    found = []
+    try:
+        for span_id, span in young.items():
+            if span.start_time > before:
+                break
+            found.append((span_id, span))
+    except RuntimeError:
+        pass  # it changed under us: the rest comes with the next commit
+    return found
+
+
+def _foreign_size(span: Any) -> int:
+    attributes = span.attributes or {}
+    return 3200 + sum(len(v) for v in attributes.values() if isinstance(v, str))
+
+
+_pipelines: weakref.WeakSet[Pipeline] = weakref.WeakSet()
+_inherited: list[Any] = []
+
+
+def _close_all() -> None:
+    for pipeline in list(_pipelines):
+        pipeline.close()
+
+
+def _after_fork() -> None:
+    # The child leaves the parent's spans and connection to the parent. The
+    # connection object is kept: closing it would touch the parent's file locks.
+    for pipeline in list(_pipelines):
+        _inherited.append(pipeline._store)
+        pipeline._start_afresh()
+
+
+atexit.register(_close_all)
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,292 @@
+"""Questions to the store; the answers are frozen dataclasses, never rows."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from hudtrace.messages import Message
+from hudtrace.store.decode import Decoded, decode_attributes, decode_span
+from hudtrace.store.writers import Writer
+
+State = Literal["done", "running", "interrupted"]
+
+_EPISODE = (
+    "trace_id, name, start, end, env, scenario, task_id, job_id, model, agent, variant, "
+    "attempt, outcome, failure, stopped_by, first_reward, reward, input_tokens, "
+    "output_tokens, cost, turns, tool_calls, tool_errors, span_count, env_digest"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """One row of the list of evals; times in unix ns, cost in US dollars.
+
+    `reward` is the effective one, `first_reward` what the root says. `end` and
+    `outcome` are None while it runs or if it was interrupted.
+    """
+
+    trace_id: str
+    name: str | None
+    start: int
+    end: int | None
+    env: str | None
+    scenario: str | None
+    task_id: str | None
+    job_id: str | None
+    model: str | None
+    agent: str | None
+    variant: str | None
+    attempt: int | None
+    outcome: str | None
+    failure: str | None
+    stopped_by: str | None
+    first_reward: float | None
+    reward: float | None
+    input_tokens: int | None
+    output_tokens: int | None
+    cost: float | None
+    turns: int | None
+    tool_calls: int | None
+    tool_errors: int | None
+    span_count: int | None
+    env_digest: str | None
+    state: State = "done"
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took, None if it has not ended."""
+        return None if self.end is None else (self.end - self.start) / 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSpan:
+    """A span as it is in the store; `end` is None for one without its end."""
+
+    trace_id: str
+    span_id: str
+    parent_id: str | None
+    name: str
+    start: int
+    end: int | None
+    status: int
+    attributes: dict[str, Any]
+    events: Sequence[Any] = ()
+    links: Sequence[Any] = ()
+    status_message: str = ""
+    node: bytes | None = None
+    replies: int = 0
+    tools: bytes | None = None
+    state: State = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """What one model call was given and what it answered."""
+
+    input: list[Message]
+    output: list[Message]
+    tools: list[Any] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One reward, early or late; `effective` if nothing newer of its name counts."""
+
+    span_id: str
+    name: str
+    value: float | None
+    label: str | None
+    kind: str | None
+    evaluator: str | None
+    version: str | None
+    supersedes: str | None
+    at: int
+    late: bool
+    effective: bool
+
+
+def episodes(
+    db: sqlite3.Connection,
+    *,
+    limit: int = 50,
+    job: str | None = None,
+    outcome: str | None = None,
+) -> list[Episode]:
+    """Return the newest episodes, newest first."""
+    where, values = _where({"job_id": job, "outcome": outcome})
+    rows = db.execute(
+        f"SELECT {_EPISODE} FROM episodes {where} ORDER BY start DESC LIMIT ?",
+        (*values, limit),
+    ).fetchall()
+    running = _open_traces(db)
+    return [_episode(row, running) for row in rows]
+
+
+def find_traces(db: sqlite3.Connection, prefix: str, limit: int = 10) -> list[str]:
+    """Return the ids of traces that begin with *prefix* (hex), at most *limit*."""
+    clean = prefix.strip().lower()
+    if not clean or len(clean) > 32 or set(clean) - set("0123456789abcdef"):
+        return []
+    low = bytes.fromhex(clean.ljust(32, "0"))
+    high = bytes.fromhex(clean.ljust(32, "f"))
+    rows = db.execute(
+        "SELECT trace_id FROM episodes WHERE trace_id BETWEEN ?1 AND ?2 "
+        "UNION SELECT trace_id FROM spans WHERE trace_id BETWEEN ?1 AND ?2 "
+        "UNION SELECT trace_id FROM open_spans WHERE trace_id BETWEEN ?1 AND ?2 "
+        "LIMIT ?3",
+        (low, high, limit),
+    ).fetchall()
+    return [trace_id.hex() for (trace_id,) in rows]
+
+
+def episode(db: sqlite3.Connection, trace_id: str) -> Episode | None:
+    """Return one episode, None if the trace is none."""
+    row = db.execute(
+        f"SELECT {_EPISODE} FROM episodes WHERE trace_id = ?", (bytes.fromhex(trace_id),)
+    ).fetchone()
+    return None if row is None else _episode(row, _open_traces(db))
+
+
+def spans(db: sqlite3.Connection, trace_id: str) -> list[StoredSpan]:
+    """Return the spans of a trace by start time, open ones included."""
+    key = bytes.fromhex(trace_id)
+    rows = db.execute(
+        "SELECT span_id, parent_id, name, start, end, status, node, replies, tools, body "
+        "FROM spans WHERE trace_id = ? ORDER BY start, id",
+        (key,),
+    ).fetchall()
+    found = [_span(trace_id, row) for row in rows]
+    found += open_spans(db, trace_id)
+    return sorted(found, key=lambda span: span.start)
+
+
+def open_spans(db: sqlite3.Connection, trace_id: str) -> list[StoredSpan]:
+    """Return the spans of a trace that have begun but not ended."""
+    rows = db.execute(
+        "SELECT span_id, parent_id, name, start, writer, body FROM open_spans "
+        "WHERE trace_id = ? ORDER BY start",
+        (bytes.fromhex(trace_id),),
+    ).fetchall()
+    alive = {writer.id for writer in writers(db) if writer.alive}
+    return [
+        StoredSpan(
+            trace_id,
+            span_id.hex(),
+            parent.hex() if parent else None,
+            name,
+            start,
+            None,
+            0,
+            decode_attributes(body),
+            state="running" if writer in alive else "interrupted",
+        )
+        for span_id, parent, name, start, writer, body in rows
+    ]
+
+
+def writers(db: sqlite3.Connection) -> list[Writer]:
+    """Return the processes that have written to this store."""
+    rows = db.execute(
+        "SELECT id, host, boot_id, pid, process_start, heartbeat, closed FROM writers"
+    ).fetchall()
+    return [Writer(*row) for row in rows]
+
+
+def conversation(db: sqlite3.Connection, span: StoredSpan) -> Conversation | None:
+    """Return the messages of a model call, None if the span has none."""
+    if span.node is None:
+        return None
+    rows = db.execute(
+        "WITH RECURSIVE chain(hash, parent, message, depth) AS ("
+        " SELECT hash, parent, message, 0 FROM nodes WHERE hash = ?"
+        " UNION ALL SELECT n.hash, n.parent, n.message, depth + 1"
+        " FROM nodes AS n JOIN chain ON n.hash = chain.parent) "
+        "SELECT m.body FROM chain JOIN messages AS m ON m.hash = chain.message "
+        "ORDER BY depth DESC",
+        (span.node,),
+    ).fetchall()
+    messages = [json.loads(body) for (body,) in rows]
+    split = len(messages) - span.replies
+    return Conversation(messages[:split], messages[split:], _tools(db, span.tools))
+
+
+def verdicts(db: sqlite3.Connection, trace_id: str) -> list[Verdict]:
+    """Return every reward of an episode, oldest first, late ones included."""
+    rows = db.execute(
+        "SELECT span_id, name, value, label, kind, evaluator, version, supersedes, at, "
+        "late FROM verdicts WHERE trace_id = ? ORDER BY at, span_id",
+        (bytes.fromhex(trace_id),),
+    ).fetchall()
+    superseded = {row[7] for row in rows if row[7]}
+    newest = {row[1]: row[0] for row in rows if row[0] not in superseded}
+    return [
+        Verdict(
+            row[0].hex(),
+            *row[1:7],
+            row[7].hex() if row[7] else None,
+            row[8],
+            bool(row[9]),
+            newest.get(row[1]) == row[0],
+        )
+        for row in rows
+    ]
+
+
+def _where(filters: dict[str, Any]) -> tuple[str, list[Any]]:
+    chosen = {column: value for column, value in filters.items() if value is not None}
+    if not chosen:
+        return "", []
+    conditions = " AND ".join(f"{column} = ?" for column in chosen)
+    return f"WHERE {conditions}", list(chosen.values())
+
+
+def _open_traces(db: sqlite3.Connection) -> set[bytes]:
+    alive = [writer.id for writer in writers(db) if writer.alive]
+    if not alive:
+        return set()
+    marks = ",".join("?" * len(alive))
+    rows = db.execute(
+        f"SELECT DISTINCT trace_id FROM open_spans WHERE writer IN ({marks})", alive
+    )
+    return {trace_id for (trace_id,) in rows}
+
+
+def _episode(row: Any, running: set[bytes]) -> Episode:
+    key, name, start, end = row[:4]
+    state: State = "done"
+    if end is None:
+        state = "running" if key in running else "interrupted"
+    return Episode(key.hex(), name, start, end, *row[4:], state)
+
+
+def _span(trace_id: str, row: Any) -> StoredSpan:
+    span_id, parent, name, start, end, status, node, replies, tools, body = row
+    decoded: Decoded = decode_span(body)
+    return StoredSpan(
+        trace_id,
+        span_id.hex(),
+        parent.hex() if parent else None,
+        name,
+        start,
+        end,
+        status,
+        decoded.attributes,
+        decoded.events,
+        decoded.links,
+        decoded.status_message,
+        node,
+        replies or 0,
+        tools,
+    )
+
+
+def _tools(db: sqlite3.Connection, key: bytes | None) -> list[Any]:
+    if key is None:
+        return []
+    row = db.execute("SELECT body FROM messages WHERE hash = ?", (key,)).fetchone()
+    tools = json.loads(row[0]) if row else []
+    return tools if isinstance(tools, list) else [tools]
