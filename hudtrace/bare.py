@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
 import inspect
@@ -16,7 +15,7 @@ from typing import Any, Literal
 from opentelemetry import context as otel_context
 
 from hudtrace import semconv
-from hudtrace.errors import EnvironmentFailure, EvalNotFinished, ScenarioProtocolError
+from hudtrace.errors import EvalNotFinished, ScenarioProtocolError
 from hudtrace.grading import Grade, SubScore, read_reward
 from hudtrace.messages import Message
 from hudtrace.record import Ending, Identity, Record, outcome_of
@@ -67,9 +66,9 @@ def case_of(
                 f"{unknown[0]!r} (it has: {', '.join(signature.parameters)})"
             )
         return Case({name: bound.arguments[name] for name in names})
-    return Case({
-        name: value for name, value in bound.arguments.items() if _is_plain(value)
-    })
+    return Case(
+        {name: value for name, value in bound.arguments.items() if _is_plain(value)}
+    )
 
 
 class BareEval:
@@ -155,24 +154,18 @@ class BareEval:
     @contextlib.contextmanager
     def transparent(self) -> Iterator[None]:
         """Run the function so that its caller sees just what it does."""
-        with contextlib.ExitStack() as stack:
-            stack.callback(lambda: None)
-            self.__enter__()
-            try:
-                yield
-            except BaseException as error:
-                self.__exit__(type(error), error, None)
-                raise
-            self.__exit__(None, None, None)
+        self.__enter__()
+        try:
+            yield
+        except BaseException as error:
+            self.__exit__(type(error), error, None)
+            raise
+        self.__exit__(None, None, None)
 
     def _close(self, error: BaseException | None) -> None:
         record = self.record
-        record.episode.end_agent(
-            None if isinstance(error, AssertionError) else error
-        )
-        span = record.open_reward(
-            semconv.SPAN_REWARD, {semconv.EVALUATOR_KIND: "code"}
-        )
+        record.episode.end_agent(None if isinstance(error, AssertionError) else error)
+        span = record.open_reward(semconv.SPAN_REWARD, {semconv.EVALUATOR_KIND: "code"})
         ending = self._ending(error)
         if ending.grade is not None:
             record.write_grade(span, ending.grade, 1.0)
@@ -184,7 +177,8 @@ class BareEval:
     def _ending(self, error: BaseException | None) -> Ending:
         answer = _answer(self._value)
         if isinstance(error, AssertionError):
-            grade = Grade(0.0, self.record.scores, explanation=str(error) or None)
+            scores = tuple(self.record.scores)
+            grade = Grade(0.0, scores, explanation=str(error) or None)
             return Ending("scored", grade, answer)
         if error is not None:
             return Ending(outcome_of(error), answer=answer, error=error)
@@ -193,3 +187,35 @@ class BareEval:
         except ScenarioProtocolError as wrong:
             return Ending("grader_error", answer=answer, error=wrong)
         return Ending("no_answer" if grade is None else "scored", grade, answer)
+
+    def _grade(self) -> Grade | None:
+        """Return the grade that the call has earned, None if nobody gave one."""
+        scores = tuple(self.record.scores)
+        if isinstance(self._value, Grade):
+            return read_reward(self._value).with_subscores(scores)
+        if self._reward == "return":
+            return read_reward(self._value).with_subscores(scores)
+        if scores:
+            weight = sum(score.weight for score in scores) or 1.0
+            mean = sum(score.value * score.weight for score in scores) / weight
+            explanation = scores[0].explanation if len(scores) == 1 else None
+            return Grade(mean, () if _is_plain_score(scores) else scores, explanation)
+        return Grade(1.0) if self._passes else None
+
+
+def _is_plain_score(scores: Sequence[SubScore]) -> bool:
+    return len(scores) == 1 and scores[0].name == "score"
+
+
+def _answer(value: Any) -> Any:
+    return None if isinstance(value, Grade) else value
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, list | tuple):
+        return all(_is_plain(item) for item in value)
+    if isinstance(value, dict):
+        return all(isinstance(k, str) and _is_plain(v) for k, v in value.items())
+    return isinstance(value, _PLAIN)

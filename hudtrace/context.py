@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from opentelemetry import context as otel_context
@@ -15,7 +15,6 @@ from hudtrace.errors import (
     EvalFinished,
     EvalNotFinished,
     NoCurrentEval,
-    ScenarioProtocolError,
 )
 from hudtrace.grading import Grade, SubScore, read_reward
 from hudtrace.limits import LimitGuard
@@ -120,7 +119,9 @@ class EvalContext:
             )
         return result
 
-    async def call_tool(self, call: Any, arguments: Any = None, /, **kwargs: Any) -> Any:
+    async def call_tool(
+        self, call: Any, arguments: Any = None, /, **kwargs: Any
+    ) -> Any:
         """Run a tool call; in which form it comes, in that form it goes back.
 
         Takes an OpenAI Chat tool call (object or dict), an MCP request, or a
@@ -379,7 +380,7 @@ class _Opened:
         )
         try:
             inside = episode.context(semconv.PHASE_GRADE, span)
-            raw = await self._run.grade(answer, inside)
+            raw = await self._run.grade(scenario.answer(answer), inside)
             grade = read_reward(raw, scenario.reward_range)
             if self.record.scores:
                 grade = grade.with_subscores(self.record.scores)

@@ -9,9 +9,9 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ParamSpec, TypeVar, overload
 
+from hudtrace.dialects import openai_chat
 from hudtrace.errors import UnknownEnvironment, UnknownScenario
 from hudtrace.frameworks import mcp
-from hudtrace.dialects import openai_chat
 from hudtrace.hub import find_in_hub
 from hudtrace.scenario import Scenario
 from hudtrace.task import Task

@@ -96,7 +96,9 @@ def _grade_of(fields: Mapping[Any, Any]) -> Grade:
     known = {f.name for f in dataclasses.fields(Grade)}
     unknown = [str(key) for key in fields if key not in known]
     if unknown or "reward" not in fields:
-        problem = f"has the unknown key {unknown[0]!r}" if unknown else "has no 'reward'"
+        problem = (
+            f"has the unknown key {unknown[0]!r}" if unknown else "has no 'reward'"
+        )
         raise ScenarioProtocolError(
             f"the scenario yielded a dict that {problem}; a reward dict has the keys "
             f"{', '.join(sorted(known))}"

@@ -31,7 +31,7 @@ def find_in_hub(name: str) -> Any:
     raise UnknownEnvironment(
         f"no environment {name!r} in the hub. Looked among: entry points of group "
         f"{GROUP} ({_names(installed)}); [{TABLE}] of the nearest pyproject.toml "
-        f"({_names(configured)}); {hub}. Add {name} = \"module:attr\" to one of the "
+        f'({_names(configured)}); {hub}. Add {name} = "module:attr" to one of the '
         f"first two"
     )
 

@@ -72,39 +72,43 @@ class Identity:
 
     def stamps(self) -> dict[str, Any]:
         """Return the attributes that every span of the episode carries."""
-        return _present({
-            semconv.JOB_ID: self.job,
-            semconv.TASK_ID: self.task_id,
-            semconv.ENV_NAME: self.env,
-            semconv.SCENARIO: self.scenario,
-            semconv.MODEL: self.model,
-            semconv.VARIANT_ID: self.variant_id,
-        })
+        return _present(
+            {
+                semconv.JOB_ID: self.job,
+                semconv.TASK_ID: self.task_id,
+                semconv.ENV_NAME: self.env,
+                semconv.SCENARIO: self.scenario,
+                semconv.MODEL: self.model,
+                semconv.VARIANT_ID: self.variant_id,
+            }
+        )
 
     def attributes(self) -> dict[str, Any]:
         """Return the attributes that say on the root what ran."""
         variant = self.variant if isinstance(self.variant, Mapping) else {}
-        return _present({
-            semconv.ENV_DIGEST: self.env_digest,
-            semconv.GRADER_DIGEST: self.grader_digest,
-            semconv.HUD_AGENT_NAME: self.agent_name,
-            semconv.AGENT_VERSION: self.agent.partition("@")[2] or None,
-            semconv.GROUP_ID: self.task_id,
-            semconv.ATTEMPT: self.attempt,
-            semconv.SEED: self.metadata.get("seed"),
-            semconv.TEST_CASE: self.task_id or self.name,
-            semconv.CODE_FUNCTION: self.function,
-            semconv.TASK_REFERENCE: self.task.reference if self.task else None,
-            **{
-                semconv.VARIANT_PREFIX + key: str(value)
-                for key, value in variant.items()
-                if key != "id"
-            },
-            **{
-                semconv.METADATA_PREFIX + key: value
-                for key, value in self.metadata.items()
-            },
-        })
+        return _present(
+            {
+                semconv.ENV_DIGEST: self.env_digest,
+                semconv.GRADER_DIGEST: self.grader_digest,
+                semconv.HUD_AGENT_NAME: self.agent_name,
+                semconv.AGENT_VERSION: self.agent.partition("@")[2] or None,
+                semconv.GROUP_ID: self.task_id,
+                semconv.ATTEMPT: self.attempt,
+                semconv.SEED: self.metadata.get("seed"),
+                semconv.TEST_CASE: self.task_id or self.name,
+                semconv.CODE_FUNCTION: self.function,
+                semconv.TASK_REFERENCE: self.task.reference if self.task else None,
+                **{
+                    semconv.VARIANT_PREFIX + key: str(value)
+                    for key, value in variant.items()
+                    if key != "id"
+                },
+                **{
+                    semconv.METADATA_PREFIX + key: value
+                    for key, value in self.metadata.items()
+                },
+            }
+        )
 
 
 @dataclass(slots=True)
@@ -202,10 +206,12 @@ class Record:
         episode.end_agent(ending.error if ending.outcome in _BODY_ERRORS else None)
         if ending.error is not None:
             episode.root.fail(ending.error)
-        episode.close({
-            **self._rollup(ending, passing),
-            semconv.EVAL_SPAN_COUNT: self.runtime.span_count(episode.trace_id),
-        })
+        episode.close(
+            {
+                **self._rollup(ending, passing),
+                semconv.EVAL_SPAN_COUNT: self.runtime.span_count(episode.trace_id),
+            }
+        )
         tally = episode.tally
         self.result = EvalResult(
             reward=ending.grade.reward if ending.grade else None,
@@ -242,38 +248,42 @@ class Record:
         reward = ending.grade.reward if ending.grade else None
         failure = failure_class(ending.outcome)
         answer = None if ending.answer is None else str(ending.answer)
-        return _present({
-            semconv.REWARD: reward,
-            semconv.REWARD_BUCKET: bucket(reward, REWARD_EDGES),
-            semconv.OUTCOME: ending.outcome,
-            semconv.FAILURE_CLASS: failure,
-            semconv.FAILURE_INFRA: 1.0 if failure == "infra" else 0.0,
-            semconv.STOPPED_BY: ending.stopped_by,
-            semconv.TEST_STATUS: _verdict(reward, failure, passing),
-            semconv.TURNS: self.episode.turn_count,
-            semconv.TOOL_CALLS: tally.tool_calls,
-            semconv.TOOL_ERRORS: tally.tool_errors,
-            semconv.TOOL_EXCEPTIONS: tally.tool_exceptions,
-            semconv.TOOL_FAILED: tally.tool_errors > 0,
-            semconv.SUBMIT_COUNT: self.submits,
-            semconv.EVAL_ENDED: True,
-            semconv.ANSWER: answer,
-            semconv.INPUT_VALUE: _prompt_text(self.prompt),
-            semconv.OUTPUT_VALUE: json.dumps(
-                {"reward": reward, "outcome": ending.outcome, "answer": answer},
-                ensure_ascii=False,
-            ),
-            **usage_rollup(tally.usage, tally.judge_usage),
-            **self._logged,
-        })
+        return _present(
+            {
+                semconv.REWARD: reward,
+                semconv.REWARD_BUCKET: bucket(reward, REWARD_EDGES),
+                semconv.OUTCOME: ending.outcome,
+                semconv.FAILURE_CLASS: failure,
+                semconv.FAILURE_INFRA: 1.0 if failure == "infra" else 0.0,
+                semconv.STOPPED_BY: ending.stopped_by,
+                semconv.TEST_STATUS: _verdict(reward, failure, passing),
+                semconv.TURNS: self.episode.turn_count,
+                semconv.TOOL_CALLS: tally.tool_calls,
+                semconv.TOOL_ERRORS: tally.tool_errors,
+                semconv.TOOL_EXCEPTIONS: tally.tool_exceptions,
+                semconv.TOOL_FAILED: tally.tool_errors > 0,
+                semconv.SUBMIT_COUNT: self.submits,
+                semconv.EVAL_ENDED: True,
+                semconv.ANSWER: answer,
+                semconv.INPUT_VALUE: _prompt_text(self.prompt),
+                semconv.OUTPUT_VALUE: json.dumps(
+                    {"reward": reward, "outcome": ending.outcome, "answer": answer},
+                    ensure_ascii=False,
+                ),
+                **usage_rollup(tally.usage, tally.judge_usage),
+                **self._logged,
+            }
+        )
 
 
-_BODY_ERRORS = frozenset({
-    "agent_error",
-    "provider_error",
-    "cancelled",
-    "abandoned",
-})
+_BODY_ERRORS = frozenset(
+    {
+        "agent_error",
+        "provider_error",
+        "cancelled",
+        "abandoned",
+    }
+)
 
 
 def outcome_of(error: BaseException) -> Outcome:
@@ -297,11 +307,13 @@ def _caller_links() -> Sequence[trace.Link]:
 
 
 def _score(value: float, explanation: str | None, passing: float) -> dict[str, Any]:
-    return _present({
-        semconv.EVALUATION_SCORE: float(value),
-        semconv.EVALUATION_LABEL: "pass" if value >= passing else "fail",
-        semconv.EVALUATION_EXPLANATION: explanation,
-    })
+    return _present(
+        {
+            semconv.EVALUATION_SCORE: float(value),
+            semconv.EVALUATION_LABEL: "pass" if value >= passing else "fail",
+            semconv.EVALUATION_EXPLANATION: explanation,
+        }
+    )
 
 
 def _evaluator(span: Span) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class Runtime:
 
         self.settings = chosen
         resource = make_resource(_describe_source(), settings.service_name())
-        self.pipeline: Pipeline = Pipeline(chosen)
+        self.pipeline: Pipeline = Pipeline(chosen, _exporter(chosen))
         self.tracer = Tracer(self.pipeline, resource)
         foreign = ForeignSpans(self.pipeline)
         self.pipeline.hand_over = join_global_provider(foreign, resource)
@@ -126,6 +126,16 @@ def _instrument(chosen: Settings) -> None:
         instrument()
     elif chosen.instrument:
         instrument(list(chosen.instrument))
+
+
+def _exporter(chosen: Settings) -> Any:
+    endpoint = settings.otlp_endpoint()
+    if endpoint is None:
+        return None
+    from hudtrace.delivery.export import export_from_environment
+
+    protocol = settings.otlp_protocol()
+    return export_from_environment(endpoint, protocol, chosen.content)
 
 
 def _where(runtime: Runtime) -> str:

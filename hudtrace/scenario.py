@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec
 
 from hudtrace.grading import Answer
-from hudtrace.schema import parameters_of, summary_of
 from hudtrace.scenario_run import ScenarioRun
+from hudtrace.schema import parameters_of, summary_of
 from hudtrace.tools import digest_of, source_of
 
 if TYPE_CHECKING:
@@ -55,9 +55,7 @@ class Scenario(Generic[P]):
             )
         self.name = name
         self.function = function
-        self.description = (
-            summary_of(function) if description is None else description
-        )
+        self.description = summary_of(function) if description is None else description
         self.returns = returns
         self.exclude_tools = frozenset(exclude_tools)
         self.allowed_tools = None if allowed_tools is None else frozenset(allowed_tools)

@@ -173,9 +173,7 @@ class _ThreadedGenerator:
         if self._left_running:
             # The thread is still in the step that was cancelled; it closes the
             # generator when it comes back, and nobody waits for that.
-            closing.add_done_callback(
-                lambda done: done.cancelled() or done.exception()
-            )
+            closing.add_done_callback(lambda done: done.cancelled() or done.exception())
             return
         await closing
 

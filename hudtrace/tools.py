@@ -280,7 +280,9 @@ def source_of(function: Callable[..., Any]) -> str:
 
 
 def _code_text(code: Any) -> str:
-    consts = [_code_text(c) if hasattr(c, "co_code") else repr(c) for c in code.co_consts]
+    consts = [
+        _code_text(c) if hasattr(c, "co_code") else repr(c) for c in code.co_consts
+    ]
     return f"{code.co_code.hex()} {code.co_names} {code.co_varnames} {consts}"
 
 

@@ -12,6 +12,7 @@ from hudtrace.store import fold
 from hudtrace.store.rows import Batch, Source
 from hudtrace.tracing.content import ContentEncoder, Encoded, Resolved, content_hash
 from hudtrace.tracing.redaction import Redactor
+from hudtrace.tracing.spans import Span
 
 _KNOWN = 200_000  # hashes remembered as stored, so as not to send them again
 
@@ -58,24 +59,26 @@ class BatchWriter:
         node, replies = self._chain(batch, resolved)
         source = self._source(batch, span)
         tools = resolved.tools if resolved and self._content else None
-        batch.spans.append((
-            trace_id,
-            span_id,
-            parent_id,
-            span.name,
-            span.start_time,
-            span.end_time,
-            span.status.status_code.value,
-            attributes.get(semconv.OPERATION),
-            attributes.get(semconv.REQUEST_MODEL),
-            attributes.get(semconv.PHASE),
-            attributes.get(semconv.TURN_INDEX),
-            node,
-            replies,
-            self._message(batch, tools) if tools else None,
-            source,
-            self._encoder.span(span, extra),
-        ))
+        batch.spans.append(
+            (
+                trace_id,
+                span_id,
+                parent_id,
+                span.name,
+                span.start_time,
+                span.end_time,
+                span.status.status_code.value,
+                attributes.get(semconv.OPERATION),
+                attributes.get(semconv.REQUEST_MODEL),
+                attributes.get(semconv.PHASE),
+                attributes.get(semconv.TURN_INDEX),
+                node,
+                replies,
+                self._message(batch, tools) if tools else None,
+                source,
+                self._encoder.span(span, extra),
+            )
+        )
         verdict = fold.verdict_of(trace_id, span_id, span.end_time, attributes)
         if verdict is not None:
             batch.verdicts.append(verdict)
@@ -107,6 +110,8 @@ class BatchWriter:
         deferred = getattr(span, "deferred", None)
         if deferred is None:
             return None
+        if isinstance(span, Span):
+            span.deferred = None  # whoever keeps the span need not keep its content
         try:
             resolved = deferred.resolve(self._messages)
         except Exception as error:
@@ -185,7 +190,9 @@ class _Metadata:
         self.attributes = _without_content(span.attributes or {})
         self.status = Status(span.status.status_code)
         self.events = [
-            type(event)(event.name, _without_content(event.attributes or {}), event.timestamp)
+            type(event)(
+                event.name, _without_content(event.attributes or {}), event.timestamp
+            )
             for event in span.events
         ]
 

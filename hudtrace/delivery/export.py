@@ -181,7 +181,9 @@ def _messages(item: Written) -> dict[str, str]:
     if resolved.output:
         inline[semconv.OUTPUT_MESSAGES] = _array(resolved.output)
     if resolved.tools is not None:
-        inline[semconv.TOOL_DEFINITIONS] = resolved.tools.body.decode("utf-8", "replace")
+        inline[semconv.TOOL_DEFINITIONS] = resolved.tools.body.decode(
+            "utf-8", "replace"
+        )
     return inline
 
 

@@ -108,7 +108,9 @@ class Ledger:
                 for count in (self._of(trace_id), self.total):
                     count.exports.setdefault(exporter, [0, 0, 0])[what] += number
 
-    def report(self, trace_id: int | None = None, exporters: tuple[str, ...] = ()) -> DeliveryReport:
+    def report(
+        self, trace_id: int | None = None, exporters: tuple[str, ...] = ()
+    ) -> DeliveryReport:
         """Return the account of one trace, or of everything."""
         with self._lock:
             found = self.total if trace_id is None else self._traces.get(trace_id)

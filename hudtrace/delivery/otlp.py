@@ -87,15 +87,19 @@ def _other_value(value: Any) -> bytes:
     if isinstance(value, Mapping):
         return b"\x32" + _sized(_pairs(value, b"\x0a"))
     if isinstance(value, Sequence):
-        return b"\x2a" + _sized(b"".join([b"\x0a" + _sized(any_value(v)) for v in value]))
+        return b"\x2a" + _sized(
+            b"".join([b"\x0a" + _sized(any_value(v)) for v in value])
+        )
     return b"\x0a" + _sized(_utf8(str(value)))
 
 
 def _pairs(attributes: Mapping[str, Any], tag: bytes) -> bytes:
-    return b"".join([
-        tag + _sized(_key(key) + b"\x12" + _sized(any_value(value)))
-        for key, value in attributes.items()
-    ])
+    return b"".join(
+        [
+            tag + _sized(_key(key) + b"\x12" + _sized(any_value(value)))
+            for key, value in attributes.items()
+        ]
+    )
 
 
 def _key(key: str) -> bytes:
@@ -165,7 +169,9 @@ class SpanEncoder:
         ids, parent = span.context, span.parent
         trace_id = ids.trace_id
         out = [
-            _TRACE_ID(b"\x0a\x10", trace_id >> 64, trace_id & _M64, b"\x12\x08", ids.span_id)
+            _TRACE_ID(
+                b"\x0a\x10", trace_id >> 64, trace_id & _M64, b"\x12\x08", ids.span_id
+            )
         ]
         if ids.trace_state:
             state = ",".join(f"{k}={v}" for k, v in ids.trace_state.items())
@@ -292,8 +298,8 @@ class SpanEncoder:
         dropped = getattr(link, "dropped_attributes", 0)
         if dropped:
             body += b"\x28" + _varint(dropped)
-        return body + b"\x35" + _FIXED32(
-            _FLAGS_REMOTE if ids.is_remote else _FLAGS_LOCAL
+        return (
+            body + b"\x35" + _FIXED32(_FLAGS_REMOTE if ids.is_remote else _FLAGS_LOCAL)
         )
 
     def _status(self, status: Any) -> bytes:
@@ -306,4 +312,3 @@ class SpanEncoder:
         if code:
             body += b"\x18" + _VARINTS[code]
         return b"\x7a" + _sized(body)
-

@@ -56,6 +56,9 @@ class Pipeline:
         """Set up everything that a forked child must not share with its parent."""
         self._queue = SpanQueue()
         self._ledger = Ledger(durable=self.settings.store is not None)
+        self.taps: list[Callable[[Any], None]] = []
+        if self.exporter is not None:
+            self.exporter.ledger = self._ledger
         self._young: dict[int, Any] = {}
         self._recorded: dict[int, Any] = {}  # open, with a start record
         self._secrets: frozenset[str] | None = None
@@ -65,7 +68,9 @@ class Pipeline:
         self._store: Store | None = None
         self._writer: Writer | None = None
         self._last_beat = 0.0
-        self._rows = BatchWriter(self._redactor, content=self.settings.content != "none")
+        self._rows = BatchWriter(
+            self._redactor, content=self.settings.content != "none"
+        )
         self._written = threading.Condition()
         self._flushing = 0
         self._idle = True
@@ -86,6 +91,8 @@ class Pipeline:
         ids = span.context
         self._ledger.ended(ids.trace_id)
         self._young.pop(ids.span_id, None)
+        for tap in self.taps:
+            tap(span)
         size = getattr(span, "size", None) or _foreign_size(span)
         if not self._queue.put(span, size):
             self._ledger.dropped(ids.trace_id)

@@ -316,8 +316,9 @@ def read_usage(response: Any) -> Usage | None:
     usage = _get(response, "usage")
     if not usage:
         return None
-    given, made = _get(usage, "prompt_tokens_details"), _get(
-        usage, "completion_tokens_details"
+    given, made = (
+        _get(usage, "prompt_tokens_details"),
+        _get(usage, "completion_tokens_details"),
     )
     return Usage(
         input_tokens=_count(usage, "prompt_tokens"),
@@ -541,11 +542,7 @@ def write_messages(messages: Iterable[Message]) -> list[Json]:
 def _write_message(message: Message) -> Json:
     wire: Json = {"role": message["role"]}
     parts = message["parts"]
-    blocks = [
-        block
-        for block in map(_write_block, parts)
-        if block is not None
-    ]
+    blocks = [block for block in map(_write_block, parts) if block is not None]
     if all(block["type"] == "text" for block in blocks):
         texts = [block["text"] for block in blocks]
         wire["content"] = "\n".join(texts) if texts else None
@@ -608,12 +605,14 @@ def write_response(answer: ModelReply, *, created: int = 0) -> Json:
     for index, message in enumerate(answer.messages):
         wire = _write_message(message)
         wire.setdefault("refusal", None)
-        choices.append({
-            "index": index,
-            "message": wire,
-            "finish_reason": _finish_back(answer, index),
-            "logprobs": None,
-        })
+        choices.append(
+            {
+                "index": index,
+                "message": wire,
+                "finish_reason": _finish_back(answer, index),
+                "logprobs": None,
+            }
+        )
     body = {**_head(answer, created, "chat.completion"), "choices": choices}
     if answer.usage is not None:
         body["usage"] = write_usage(answer.usage)
@@ -720,3 +719,63 @@ def _as_text(value: Any) -> str:
 def user_message(text: str) -> Json:
     """Return a user's message as a request has it."""
     return _write_message(text_message("user", text))
+
+
+# Bodies as bytes ----------------------------------------------------------------
+
+
+def read_body(body: bytes, *, stream: bool) -> ModelReply:
+    """Read the bytes of a response, of which the end may be missing."""
+    if not stream and not body.lstrip().startswith(b"data:"):
+        return read_response(_json_or_none(body))
+    fold = StreamFold()
+    for event in _events(body):
+        fold.add(event)
+    return fold.reply()
+
+
+def body_usage(body: bytes, *, stream: bool) -> Usage | None:
+    """Find the usage in the bytes of a response without reading the rest."""
+    if not stream:
+        return read_usage(_json_or_none(body))
+    found = max(body.rfind(b'"usage":{'), body.rfind(b'"usage": {'))
+    if found < 0:
+        return None
+    start = body.rfind(b"data:", 0, found) + len(b"data:")
+    end = body.find(b"\n", found)
+    return read_usage(_json_or_none(body[start:] if end < 0 else body[start:end]))
+
+
+def body_error(body: bytes, *, stream: bool) -> str | None:
+    """Return the message of an error that the server sent instead of an answer."""
+    if stream and b'"error"' not in body:
+        return None
+    events = _events(body) if stream else [_json_or_none(body)]
+    for event in events:
+        error = _get(event, "error")
+        if error:
+            return str(_get(error, "message") or error)
+    return None
+
+
+def body_complete(body: bytes, *, stream: bool) -> bool:
+    """Say whether the model came to its end in the bytes that were read."""
+    if not stream:
+        return _json_or_none(body) is not None
+    tail = body[-4096:].replace(b" ", b"")
+    return b"data:[DONE]" in tail or b'"finish_reason":"' in tail
+
+
+def _events(body: bytes) -> Iterator[Any]:
+    for line in body.splitlines():
+        if line.startswith(b"data:"):
+            event = _json_or_none(line[5:])
+            if event is not None:
+                yield event
+
+
+def _json_or_none(text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None

@@ -57,9 +57,7 @@ def _closed(node: Any, definitions: Mapping[str, Json], path: tuple[str, ...]) -
     }
 
 
-def _merged(
-    node: Json, definitions: Mapping[str, Json], path: tuple[str, ...]
-) -> Json:
+def _merged(node: Json, definitions: Mapping[str, Json], path: tuple[str, ...]) -> Json:
     kept = {key: value for key, value in node.items() if key not in _DROPPED}
     if "oneOf" in kept:
         kept["anyOf"] = kept.pop("oneOf")

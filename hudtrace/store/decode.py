@@ -46,7 +46,9 @@ def decode_span(body: bytes) -> Decoded:
             for e in span.events
         ],
         [
-            DecodedLink(link.trace_id.hex(), link.span_id.hex(), _pairs(link.attributes))
+            DecodedLink(
+                link.trace_id.hex(), link.span_id.hex(), _pairs(link.attributes)
+            )
             for link in span.links
         ],
         span.status.message,

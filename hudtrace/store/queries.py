@@ -146,7 +146,8 @@ def find_traces(db: sqlite3.Connection, prefix: str, limit: int = 10) -> list[st
 def episode(db: sqlite3.Connection, trace_id: str) -> Episode | None:
     """Return one episode, None if the trace is none."""
     row = db.execute(
-        f"SELECT {_EPISODE} FROM episodes WHERE trace_id = ?", (bytes.fromhex(trace_id),)
+        f"SELECT {_EPISODE} FROM episodes WHERE trace_id = ?",
+        (bytes.fromhex(trace_id),),
     ).fetchone()
     return None if row is None else _episode(row, _open_traces(db))
 

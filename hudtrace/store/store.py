@@ -94,7 +94,9 @@ class Store:
         execute("BEGIN IMMEDIATE")
         try:
             ids = {key: self._source_id(s) for key, s in batch.sources.items()}
-            spans = [(*r[:_SOURCE], ids[r[_SOURCE]], r[_SOURCE + 1]) for r in batch.spans]
+            spans = [
+                (*r[:_SOURCE], ids[r[_SOURCE]], r[_SOURCE + 1]) for r in batch.spans
+            ]
             self._insert("spans", spans, "OR IGNORE")
             self._insert("messages", batch.messages.items(), "OR IGNORE")
             nodes = ((node, *rest) for node, rest in batch.nodes.items())
@@ -112,7 +114,9 @@ class Store:
 
     def write_heartbeat(self, writer: Row) -> None:
         """Say that a writer lives: id, host, boot id, pid, start, now, closed."""
-        self._db.execute("INSERT OR REPLACE INTO writers VALUES (?,?,?,?,?,?,?)", writer)
+        self._db.execute(
+            "INSERT OR REPLACE INTO writers VALUES (?,?,?,?,?,?,?)", writer
+        )
 
     def retain(self, max_bytes: int = MAX_BYTES, max_age: int = MAX_AGE_NS) -> int:
         """Delete the oldest traces until the store is within its bounds.
@@ -184,12 +188,16 @@ class Store:
             )
         if version == 0:
             schema = resources.files("hudtrace.store").joinpath("schema.sql")
-            script = f"BEGIN; {schema.read_text('utf-8')}; PRAGMA user_version = {VERSION};"
+            script = (
+                f"BEGIN; {schema.read_text('utf-8')}; PRAGMA user_version = {VERSION};"
+            )
             db.executescript(f"{script} COMMIT;")
 
     # Writing -----------------------------------------------------------------
 
-    def _insert(self, table: str, rows: Iterable[Sequence[Any]], verb: str = "") -> None:
+    def _insert(
+        self, table: str, rows: Iterable[Sequence[Any]], verb: str = ""
+    ) -> None:
         """Insert with as few statements as there can be.
 
         Never executemany: it lets go of the GIL for each row, and waits a
@@ -200,7 +208,9 @@ class Store:
         tail = fold.UPSERT if table == "episodes" else ""
         position = 0
         for size in _CHUNKS:
-            while len(pending) - position >= size and size * width <= self._max_variables:
+            while (
+                len(pending) - position >= size and size * width <= self._max_variables
+            ):
                 statement = self._statement(table, size, verb, tail)
                 values: list[Any] = []
                 for row in pending[position : position + size]:
@@ -271,7 +281,9 @@ class Store:
             marks = ",".join("?" * len(some))
             self._db.execute("BEGIN IMMEDIATE")
             for table in ("spans", "open_spans", "verdicts", "episodes"):
-                self._db.execute(f"DELETE FROM {table} WHERE trace_id IN ({marks})", some)
+                self._db.execute(
+                    f"DELETE FROM {table} WHERE trace_id IN ({marks})", some
+                )
             self._db.execute("COMMIT")
 
     def _delete_unused_content(self) -> None:

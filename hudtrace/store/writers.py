@@ -30,7 +30,9 @@ class Writer:
         pid = os.getpid()
         now = time.time_ns()
         start = process_start(pid) or 0
-        return cls(os.urandom(8).hex(), socket.gethostname(), boot_id(), pid, start, now, None)
+        return cls(
+            os.urandom(8).hex(), socket.gethostname(), boot_id(), pid, start, now, None
+        )
 
     @property
     def alive(self) -> bool:

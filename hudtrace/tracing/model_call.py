@@ -36,8 +36,8 @@ from hudtrace.tracing.spans import (
     Tracer,
     Value,
     current_span,
+    error_type_of,
     message_of,
-    type_name,
     with_span,
 )
 
@@ -170,7 +170,7 @@ class ModelCall:
         if attributes:
             span.set_attributes(attributes)
         if error is not None:
-            span.set_attribute(semconv.ERROR_TYPE, type_name(error))
+            span.set_attribute(semconv.ERROR_TYPE, error_type_of(error))
             span.set_status(StatusCode.ERROR, message_of(error))
         if incomplete is not None:
             span.set_attribute(semconv.RESPONSE_INCOMPLETE, incomplete)

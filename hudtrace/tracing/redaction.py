@@ -44,7 +44,9 @@ _QUOTE = r"\\*[\"']"
 # of a header list: ("authorization", "x").
 _QUOTED = rf"({_NAME}{_QUOTE}\s*[:=,]\s*\(?b?{_QUOTE})((?:(?!{_QUOTE}).)+)"
 _NUMBER = rf"({_NAME}{_QUOTE}\s*[:=]\s*)(-?\d[\d.]*)"
-_ASSIGNED = rf"({_NAME}{_QUOTE}?\s*=\s*(?:(?:bearer|basic)\s+)?{_QUOTE}?)([^\s&\"'\\,;<>]+)"
+_ASSIGNED = (
+    rf"({_NAME}{_QUOTE}?\s*=\s*(?:(?:bearer|basic)\s+)?{_QUOTE}?)([^\s&\"'\\,;<>]+)"
+)
 _HEADER = rf"({_NAME}\s*:\s*(?:(?:bearer|basic)\s+)?)(?=[^\s\"']*[\d+/=_-])([^\s\"'\\,;<>]{{8,}})"
 
 _by_name = [

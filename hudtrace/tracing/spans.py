@@ -7,6 +7,7 @@ span: no sampler, no limits object, no copy at the end.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 import traceback
@@ -269,7 +270,7 @@ class Span(trace.Span):
     def fail(self, exception: BaseException, error_type: str | None = None) -> None:
         """Mark the span as failed by *exception*: event, status, `error.type`."""
         self.record_exception(exception)
-        self.set_attribute(semconv.ERROR_TYPE, error_type or type_name(exception))
+        self.set_attribute(semconv.ERROR_TYPE, error_type or error_type_of(exception))
         self.set_status(StatusCode.ERROR, message_of(exception))
 
     def end(self, end_time: int | None = None) -> None:
@@ -384,8 +385,21 @@ def current_span(context: Context) -> object:
     return context.get(_SPAN_KEY)
 
 
+def error_type_of(exception: BaseException) -> str:
+    """Return what `error.type` says of *exception*: its type, cancelled, timeout.
+
+    An exception of ours that stands for another names it in `error_type`.
+    """
+    named = getattr(exception, "error_type", None)
+    if isinstance(named, str):
+        return named
+    if isinstance(exception, asyncio.CancelledError):
+        return "cancelled"
+    return "timeout" if type(exception) is TimeoutError else type_name(exception)
+
+
 def type_name(exception: BaseException) -> str:
-    """Return the qualified type of *exception*, as `error.type` wants it."""
+    """Return the qualified type of *exception*."""
     kind = type(exception)
     if kind.__module__ in ("builtins", "__main__"):
         return kind.__qualname__

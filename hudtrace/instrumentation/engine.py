@@ -1,0 +1,275 @@
+"""One request of a client, from before it is sent to the end of its answer.
+
+Knows no client: a client's module says what the request was, and hands over
+the answer in one of three forms: an object that was parsed, bytes that were
+read, or a response whose body the user is going to read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from hudtrace import semconv
+from hudtrace.messages import Message, ModelReply, Part, Usage
+from hudtrace.notices import internal_error
+from hudtrace.tracing.content import ContentEncoder, Encoded, Resolved
+from hudtrace.tracing.model_call import ModelCall
+
+Json = dict[str, Any]
+
+
+class Dialect(Protocol):
+    """What the engine needs of a wire format."""
+
+    def message_key(self, wire: Any) -> Any: ...
+    def read_message(self, wire: Any) -> Message: ...
+    def request_parameters(self, body: Mapping[str, Any]) -> Json: ...
+    def read_response(self, response: Any) -> ModelReply: ...
+    def read_usage(self, response: Any) -> Usage | None: ...
+    def read_body(self, body: bytes, *, stream: bool) -> ModelReply: ...
+    def body_usage(self, body: bytes, *, stream: bool) -> Usage | None: ...
+    def body_error(self, body: bytes, *, stream: bool) -> str | None: ...
+    def body_complete(self, body: bytes, *, stream: bool) -> bool: ...
+
+
+class Content:
+    """Request and answer of one call, by reference, until somebody reads them."""
+
+    __slots__ = ("_body", "_dialect", "_raw", "_reply", "_response", "_stream", "size")
+
+    def __init__(self, dialect: Any, body: Mapping[str, Any], *, stream: bool) -> None:
+        self._dialect = dialect
+        self._body = body
+        self._stream = stream
+        self._response: Any = None
+        self._raw: bytes | None = None
+        self._reply: ModelReply | None = None
+        self.size = 2000 + _size(body.get("messages"))
+
+    def answered(self, response: Any) -> None:
+        """Keep the parsed answer."""
+        self._response = response
+        self.size += 4000
+
+    def read(self, raw: bytes) -> None:
+        """Keep the bytes of the answer."""
+        self._raw = raw
+        self.size += len(raw)
+
+    def reply(self) -> ModelReply:
+        """Return the answer as messages; read once."""
+        if self._reply is None:
+            if self._response is not None:
+                self._reply = self._dialect.read_response(self._response)
+            elif self._raw is not None:
+                self._reply = self._dialect.read_body(self._raw, stream=self._stream)
+            else:
+                self._reply = ModelReply([])
+        return self._reply
+
+    def tool_calls(self) -> list[Part]:
+        """Return the tool calls that the answer asks for."""
+        return self.reply().tool_calls
+
+    def messages(self) -> list[Message]:
+        """Return the conversation, the answer included."""
+        sent = self._body.get("messages") or ()
+        return [*map(self._dialect.read_message, sent), *self.reply().messages]
+
+    def resolve(self, encoder: ContentEncoder) -> Resolved:
+        """Convert everything for the store, in the writer thread."""
+        truncated = False
+        sent: list[Encoded] = []
+        dialect = self._dialect
+        for wire in self._body.get("messages") or ():
+            key = dialect.message_key(wire)
+            sent.append(encoder.message(key, lambda w=wire: dialect.read_message(w)))  # type: ignore[misc]
+            truncated = truncated or encoder.truncated
+        reply = self.reply()
+        said: list[Encoded] = []
+        for message in reply.messages:
+            said.append(encoder.message(None, lambda m=message: m))  # type: ignore[misc]
+            truncated = truncated or encoder.truncated
+        tools = self._body.get("tools")
+        attributes = {
+            **dialect.request_parameters(self._body),
+            **_reply_attributes(reply),
+            semconv.HISTORY_INPUT: len(sent),
+            semconv.HISTORY_OUTPUT: len(said),
+        }
+        if truncated:
+            attributes[semconv.CONTENT_TRUNCATED] = True
+        encoded = encoder.json(tools, _tools_key(tools)) if tools else None
+        return Resolved(attributes, sent, said, encoded)
+
+
+class Exchange:
+    """One request under way, and its span; finishes exactly once.
+
+    Never raises into the client's code: a fault of ours is noted, and the
+    user's call goes on.
+    """
+
+    __slots__ = (
+        "_content",
+        "_dialect",
+        "_stream",
+        "_stream_error",
+        "call",
+        "first_byte",
+        "retries",
+    )
+
+    def __init__(
+        self,
+        call: ModelCall,
+        dialect: Any,
+        body: Mapping[str, Any],
+        *,
+        stream: bool,
+        stream_error: str,
+    ) -> None:
+        self.call = call
+        self._stream_error = stream_error
+        self.retries = 0
+        self.first_byte: int | None = None
+        self._dialect = dialect
+        self._stream = stream
+        self._content = Content(dialect, body, stream=stream)
+
+    def answered(self, response: Any) -> None:
+        """Finish with an answer that the client has parsed."""
+        try:
+            self._content.answered(response)
+            self._finish(self._dialect.read_usage(response))
+        except Exception as error:
+            internal_error("reading an answer", error)
+
+    def read(
+        self,
+        raw: bytes,
+        *,
+        error: BaseException | None = None,
+        incomplete: str | None = None,
+    ) -> None:
+        """Finish with the bytes that were read, to the end or not."""
+        try:
+            dialect, stream = self._dialect, self._stream
+            self._content.read(raw)
+            usage = dialect.body_usage(raw, stream=stream)
+            if incomplete == "closed" and dialect.body_complete(raw, stream=stream):
+                incomplete = None
+            attributes = {}
+            if not raw and error is None and incomplete is not None:
+                attributes[semconv.RESPONSE_UNREAD] = True
+            failure = dialect.body_error(raw, stream=stream) if raw else None
+            if failure is not None and error is None:
+                error = ModelError(failure, self._stream_error)
+                incomplete = "error"
+            self._finish(usage, attributes, error=error, incomplete=incomplete)
+        except Exception as fault:
+            internal_error("reading a stream", fault)
+
+    def failed(self, error: BaseException) -> None:
+        """Finish with an error: of the request, the connection, or cancellation."""
+        attributes = {}
+        status = getattr(error, "status_code", None)
+        if isinstance(status, int):
+            attributes[semconv.HTTP_STATUS] = status
+        cancelled = isinstance(error, asyncio.CancelledError)
+        try:
+            self._finish(
+                None,
+                attributes,
+                error=error,
+                incomplete="cancelled" if cancelled else None,
+            )
+        except Exception as fault:
+            internal_error("noting a failed call", fault)
+
+    def _finish(
+        self,
+        usage: Usage | None,
+        attributes: Json | None = None,
+        *,
+        error: BaseException | None = None,
+        incomplete: str | None = None,
+    ) -> None:
+        attributes = attributes or {}
+        if self.retries:
+            attributes[semconv.HTTP_RESEND_COUNT] = self.retries
+        if self.first_byte is not None and self._stream:
+            waited = self.first_byte - self.call.started
+            attributes[semconv.RESPONSE_TIME_TO_FIRST_CHUNK] = waited / 1e9
+            attributes[semconv.TIME_TO_FIRST_CHUNK_MS] = waited // 1_000_000
+        content = self._content
+        self.call.finish(
+            content,
+            usage=usage,
+            tool_calls=content.tool_calls,
+            messages=content.messages,
+            attributes=attributes,
+            error=error,
+            incomplete=incomplete,
+        )
+
+
+class ModelError(Exception):
+    """An error that the model's server reported inside a stream.
+
+    `error_type` is the client's own exception for it.
+    """
+
+    def __init__(self, message: str, error_type: str) -> None:
+        super().__init__(message)
+        self.error_type = error_type
+
+
+def guarded(where: str, make: Callable[[], Any]) -> Any:
+    """Return what *make* returns, None if it fails; cancellation passes."""
+    try:
+        return make()
+    except Exception as error:
+        internal_error(where, error)
+        return None
+
+
+def _reply_attributes(reply: ModelReply) -> Json:
+    attributes: Json = dict(reply.attributes)
+    if reply.id is not None:
+        attributes[semconv.RESPONSE_ID] = reply.id
+    if reply.model is not None:
+        attributes[semconv.RESPONSE_MODEL] = reply.model
+    reasons = [reason or "error" for reason in reply.finish_reasons]
+    if reasons:
+        attributes[semconv.RESPONSE_FINISH_REASONS] = reasons
+    usage = reply.usage
+    if usage is not None:
+        attributes[semconv.USAGE_INPUT] = usage.input_tokens
+        attributes[semconv.USAGE_OUTPUT] = usage.output_tokens
+        for key, count in (
+            (semconv.USAGE_CACHE_READ, usage.cached_tokens),
+            (semconv.USAGE_CACHE_WRITE, usage.cache_write_tokens),
+            (semconv.USAGE_REASONING, usage.reasoning_tokens),
+        ):
+            if count:
+                attributes[key] = count
+    return attributes
+
+
+def _size(messages: Any) -> int:
+    total = 0
+    for message in messages or ():
+        content = message.get("content") if isinstance(message, dict) else None
+        total += len(content) if isinstance(content, str) else 1000
+    return total
+
+
+def _tools_key(tools: Any) -> Any:
+    """Return a key for tool definitions: the client copies the list each time."""
+    try:
+        return ("tools", repr(tools))
+    except Exception:
+        return None

@@ -1,0 +1,73 @@
+"""A trace as text that people can read and tests can compare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
+
+from hudtrace import semconv
+
+_SHOWN = {
+    semconv.REWARD: "reward",
+    semconv.OUTCOME: "outcome",
+    semconv.STOPPED_BY: "stopped_by",
+    semconv.EVALUATION_SCORE: "score",
+    semconv.RESPONSE_INCOMPLETE: "incomplete",
+    semconv.CONTEXT_SOURCE: "context",
+    semconv.ERROR_TYPE: "error",
+}
+
+
+class Node(Protocol):
+    """A span with what the tree needs of it; ids as hex text."""
+
+    name: str
+    span_id: str
+    parent_id: str | None
+    start: int
+    attributes: dict[str, Any]
+
+
+def describe(span: Node) -> str:
+    """Return one line for *span*: its name and what matters about it."""
+    words = [span.name]
+    if span.name == semconv.SPAN_TURN and semconv.TURN_INDEX in span.attributes:
+        words.append(str(span.attributes[semconv.TURN_INDEX]))
+    for key, label in _SHOWN.items():
+        if key in span.attributes:
+            words.append(f"{label}={_text(span.attributes[key])}")
+    return " ".join(words)
+
+
+def draw(spans: Iterable[Node], line: Callable[[Any], str] = describe) -> str:
+    """Draw *spans* as trees, children by start; orphans stand at the top."""
+    ordered = sorted(spans, key=lambda span: span.start)
+    ids = {span.span_id for span in ordered}
+    children: dict[str | None, list[Node]] = {}
+    for span in ordered:
+        parent = span.parent_id if span.parent_id in ids else None
+        children.setdefault(parent, []).append(span)
+    lines: list[str] = []
+    for root in children.get(None, ()):
+        lines.append(line(root))
+        _draw_below(root, children, "", lines, line)
+    return "\n".join(lines)
+
+
+def _draw_below(
+    span: Node,
+    children: dict[str | None, list[Node]],
+    indent: str,
+    lines: list[str],
+    line: Callable[[Any], str],
+) -> None:
+    below: Sequence[Node] = children.get(span.span_id, ())
+    for position, child in enumerate(below):
+        last = position == len(below) - 1
+        lines.append(f"{indent}{'└─' if last else '├─'} {line(child)}")
+        deeper = indent + ("   " if last else "│  ")
+        _draw_below(child, children, deeper, lines, line)
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) and value % 1 else str(value)
