@@ -178,8 +178,8 @@ class BareEval:
         answer = _answer(self._value)
         if isinstance(error, AssertionError):
             scores = tuple(self.record.scores)
-            grade = Grade(0.0, scores, explanation=str(error) or None)
-            return Ending("scored", grade, answer)
+            failed = Grade(0.0, scores, explanation=str(error) or None)
+            return Ending("scored", failed, answer)
         if error is not None:
             return Ending(outcome_of(error), answer=answer, error=error)
         try:

@@ -278,7 +278,7 @@ class _Opened:
     """The machinery of an eval that has been entered: set-up, grading, ending."""
 
     def __init__(
-        self, context: EvalContext, scenario: Scenario, tools: Mapping[str, Tool]
+        self, context: EvalContext, scenario: Scenario[Any], tools: Mapping[str, Tool]
     ) -> None:
         self.record = Record(context._identity, context)
         self.toolbox = Toolbox(tools, self.record.episode)
@@ -312,10 +312,11 @@ class _Opened:
         except BaseException as error:
             span.fail(error)
             span.end()
-            cancelled = not isinstance(error, Exception)
-            outcome = "cancelled" if cancelled else "environment_error"
+            ending = Ending("environment_error", error=error)
+            if not isinstance(error, Exception):
+                ending.outcome = "cancelled"
             await self._let_go()
-            self.record.close(Ending(outcome, error=error))
+            self.record.close(ending)
             raise
         span.end()
 
@@ -411,8 +412,9 @@ class _Opened:
                 cancelled = error
             except Exception:
                 break
-        if not closing.cancelled() and closing.exception() is not None:
-            self.record.episode.root.record_exception(closing.exception())
+        failure = None if closing.cancelled() else closing.exception()
+        if failure is not None:
+            self.record.episode.root.record_exception(failure)
         if cancelled is not None:
             raise cancelled
 

@@ -31,7 +31,7 @@ class Environment:
     """
 
     def __init__(self, name: str) -> None:
-        if not isinstance(name, str) or not name.strip():
+        if not name.strip():
             raise ValueError(f"Environment({name!r}): the name is a text, not empty")
         frame = sys._getframe(1)
         self.name = name

@@ -26,7 +26,7 @@ class Format(Protocol):
 
 
 #: Asked in this order; no call is readable by two of them.
-FORMATS: tuple[Format, ...] = (openai_chat, mcp)  # type: ignore[assignment]
+FORMATS: tuple[Format, ...] = (openai_chat, mcp)
 
 
 def recognize(
@@ -39,7 +39,7 @@ def recognize(
     the formats tried.
     """
     if isinstance(call, str):
-        return mcp, _by_name(call, arguments, named or {})  # type: ignore[return-value]
+        return mcp, _by_name(call, arguments, named or {})
     if arguments is not None or named:
         raise UnrecognizedToolCall(
             f"arguments beside a {type(call).__name__}: pass a tool's name with "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 
+from hudtrace.messages import Usage
 from hudtrace.notices import notify_once
 from hudtrace.result import Limits
 from hudtrace.tracing.episode import Episode
@@ -73,22 +74,21 @@ class LimitGuard:
             return self.reached
         limits, tally = self._limits, self._episode.tally
         usage = tally.usage
-        if limits.tokens is not None:
-            if usage.input_tokens + usage.output_tokens >= limits.tokens:
-                return "tokens"
-        if limits.cost is not None and tally.model_calls:
-            if usage.cost is None:
-                notify_once(
-                    "cost-limit-without-price",
-                    "a cost limit is set but the price of the model is not known, so "
-                    "it cannot be kept; set Limits(tokens=...) as well",
-                )
-            elif usage.cost >= limits.cost:
-                return "cost"
-        if kind == "turns" and limits.turns is not None:
-            if self._episode.turn_count >= limits.turns:
-                return "turns"
-        if kind == "tool_calls" and limits.tool_calls is not None:
-            if tally.tool_calls >= limits.tool_calls:
-                return "tool_calls"
-        return None
+        used = usage.input_tokens + usage.output_tokens
+        if limits.tokens is not None and used >= limits.tokens:
+            return "tokens"
+        if limits.cost is not None and _cost(usage, tally.model_calls) >= limits.cost:
+            return "cost"
+        made = self._episode.turn_count if kind == "turns" else tally.tool_calls
+        allowed: int | None = getattr(limits, kind)
+        return kind if allowed is not None and made >= allowed else None
+
+
+def _cost(usage: Usage, calls: int) -> float:
+    if usage.cost is None and calls:
+        notify_once(
+            "cost-limit-without-price",
+            "a cost limit is set but the price of the model is not known, so it "
+            "cannot be kept; set Limits(tokens=...) as well",
+        )
+    return usage.cost or 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import html
+import itertools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -213,7 +214,7 @@ def bucket(value: float | None, edges: tuple[float, ...]) -> str:
         return f"{value:g}"
     if value < edges[0]:
         return f"<{edges[0]:g}"
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in itertools.pairwise(edges):
         if value < high:
             return f"{low:g}-{high:g}"
     return f">{edges[-1]:g}"

@@ -102,7 +102,7 @@ class Scenario(Generic[P]):
 
     def open(self, arguments: Mapping[str, Any]) -> ScenarioRun:
         """Return a run of the scenario with validated *arguments*."""
-        start = functools.partial(self.function, **arguments)  # type: ignore[call-arg]
+        start = functools.partial(self.function, **arguments)
         return ScenarioRun(self.name, start, is_async=self._is_async)
 
     def answer(self, submitted: Any) -> Any:

@@ -27,7 +27,10 @@ from hudtrace.tracing.model_call import refuse_past_limit
 from hudtrace.tracing.spans import ABANDON, Abandon, Span, with_span
 
 _SPAN_NAME = semconv.OP_EXECUTE_TOOL
-_MISTAKES = {UnknownTool: "unknown_tool", InvalidArguments: "invalid_arguments"}
+_MISTAKES: dict[type[Exception], str] = {
+    UnknownTool: "unknown_tool",
+    InvalidArguments: "invalid_arguments",
+}
 
 
 @dataclass(frozen=True, slots=True)

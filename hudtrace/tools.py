@@ -163,7 +163,8 @@ class Tool:
         """
         is_async = _returns_coroutine(function)
         where = run_in or ("loop" if is_async else "thread")
-        label = name or getattr(function, "__name__", type(function).__name__)
+        own_name: str = getattr(function, "__name__", type(function).__name__)
+        label = name or own_name
         if where not in ("thread", "loop", "episode_thread"):
             raise ValueError(
                 f"tool {label!r}: run_in={run_in!r}; it is 'thread', 'loop' or "

@@ -210,8 +210,8 @@ def _without_content(attributes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _merged(span: Any, extra: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    own = span.attributes or {}
+    own: Mapping[str, Any] = span.attributes or {}
     stamp = getattr(span, "stamp", None)
     if stamp is None and not extra:
-        return own  # type: ignore[no-any-return]
+        return own
     return {**own, **(stamp.attributes if stamp else {}), **(extra or {})}

@@ -298,9 +298,8 @@ class SpanEncoder:
         dropped = getattr(link, "dropped_attributes", 0)
         if dropped:
             body += b"\x28" + _varint(dropped)
-        return (
-            body + b"\x35" + _FIXED32(_FLAGS_REMOTE if ids.is_remote else _FLAGS_LOCAL)
-        )
+        flags = _FLAGS_REMOTE if ids.is_remote else _FLAGS_LOCAL
+        return bytes(body + b"\x35" + _FIXED32(flags))
 
     def _status(self, status: Any) -> bytes:
         code = status.status_code.value

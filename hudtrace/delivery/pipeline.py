@@ -166,7 +166,7 @@ class Pipeline:
         self._idle = False
         if self._thread is None:
             with self._thread_lock:
-                if self._thread is None and not self._closing:
+                if not (self._thread or self._closing):
                     self._thread = threading.Thread(
                         target=self._run, name="hudtrace-writer", daemon=True
                     )

@@ -152,10 +152,9 @@ def message_key(wire: Any) -> Hashable | None:
         for key, value in wire.items()
         if key not in ("role", "content", "tool_calls")
     )
-    key = (wire.get("role"), content, rest)
     try:
-        if calls:
-            key = (*key, tuple(_call_key(call) for call in calls))
+        asked = tuple(_call_key(call) for call in calls) if calls else None
+        key = (wire.get("role"), content, rest, asked)
         hash(key)
     except (TypeError, KeyError, AttributeError):
         return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Iterable, Mapping
+from importlib import import_module
 from typing import Any
 
 from hudtrace.tools import Tool, ToolCall, ToolResult
@@ -89,11 +90,7 @@ def _has_mcp() -> bool:
 
 
 def _types(package: str) -> Any:
-    if package == "mcp":
-        from mcp import types
-    else:
-        import mcp_types as types
-    return types
+    return import_module("mcp.types" if package == "mcp" else "mcp_types")
 
 
 @functools.cache

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from hudtrace import semconv
 from hudtrace.messages import Message, ModelReply, Part, Usage
@@ -18,20 +18,6 @@ from hudtrace.tracing.content import ContentEncoder, Encoded, Resolved
 from hudtrace.tracing.model_call import ModelCall
 
 Json = dict[str, Any]
-
-
-class Dialect(Protocol):
-    """What the engine needs of a wire format."""
-
-    def message_key(self, wire: Any) -> Any: ...
-    def read_message(self, wire: Any) -> Message: ...
-    def request_parameters(self, body: Mapping[str, Any]) -> Json: ...
-    def read_response(self, response: Any) -> ModelReply: ...
-    def read_usage(self, response: Any) -> Usage | None: ...
-    def read_body(self, body: bytes, *, stream: bool) -> ModelReply: ...
-    def body_usage(self, body: bytes, *, stream: bool) -> Usage | None: ...
-    def body_error(self, body: bytes, *, stream: bool) -> str | None: ...
-    def body_complete(self, body: bytes, *, stream: bool) -> bool: ...
 
 
 class Content:

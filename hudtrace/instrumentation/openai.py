@@ -117,7 +117,8 @@ def _begin(client: Any, args: Any, kwargs: Any) -> Exchange | None:
     """Open the call if this is a chat completion, else return None."""
     options = kwargs.get("options") or (args[1] if len(args) > 1 else None)
     body = getattr(options, "json_data", None)
-    if not isinstance(body, dict) or not str(options.url).endswith(_CHAT):
+    url = str(getattr(options, "url", ""))
+    if not isinstance(body, dict) or not url.endswith(_CHAT):
         return None
     stream = bool(kwargs.get("stream"))
     described = guarded("describing a request", lambda: _describe(client, body, stream))

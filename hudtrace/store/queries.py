@@ -228,10 +228,10 @@ def verdicts(db: sqlite3.Connection, trace_id: str) -> list[Verdict]:
         Verdict(
             row[0].hex(),
             *row[1:7],
-            row[7].hex() if row[7] else None,
-            row[8],
-            bool(row[9]),
-            newest.get(row[1]) == row[0],
+            supersedes=row[7].hex() if row[7] else None,
+            at=row[8],
+            late=bool(row[9]),
+            effective=newest.get(row[1]) == row[0],
         )
         for row in rows
     ]
@@ -261,7 +261,7 @@ def _episode(row: Any, running: set[bytes]) -> Episode:
     state: State = "done"
     if end is None:
         state = "running" if key in running else "interrupted"
-    return Episode(key.hex(), name, start, end, *row[4:], state)
+    return Episode(key.hex(), name, start, end, *row[4:], state=state)
 
 
 def _span(trace_id: str, row: Any) -> StoredSpan:

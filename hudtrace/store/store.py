@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -174,8 +173,9 @@ class Store:
             return
         import fcntl
 
-        with open(f"{self.path}.lock", "w") as lock:
-            os.chmod(lock.name, 0o600)
+        file = self.path.with_name(f"{self.path.name}.lock")
+        with file.open("w") as lock:
+            file.chmod(0o600)
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 

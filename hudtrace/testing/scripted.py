@@ -265,7 +265,7 @@ class ScriptedModel:
         self._answered += 1
         number = self._answered
         calls = [
-            Part(**{**part, "id": part.get("id") or f"call_{number}_{index}"})  # type: ignore[typeddict-item]
+            Part(**{**part, "id": part.get("id") or f"call_{number}_{index}"})
             for index, part in enumerate(reply.calls)
         ]
         parts: list[Part] = []

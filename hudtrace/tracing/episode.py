@@ -294,16 +294,17 @@ class Episode:
         """
         with self._lock:
             self._read_replies()
-            for matches in (
-                lambda part: call_id is not None and part.get("id") == call_id,
-                lambda part: (
-                    part.get("name") == name and part.get("arguments") == arguments
-                ),
-            ):
-                for i, (turn, part) in enumerate(self._pending):
-                    if matches(part):
-                        del self._pending[i]
-                        return turn
+            same_id = [
+                call_id is not None and part.get("id") == call_id
+                for _, part in self._pending
+            ]
+            same_call = [
+                part.get("name") == name and part.get("arguments") == arguments
+                for _, part in self._pending
+            ]
+            for matches in (same_id, same_call):
+                if True in matches:
+                    return self._pending.pop(matches.index(True))[0]
             return self._latest
 
     def tool_context(self, turn: Turn | None, context: Context) -> Context:

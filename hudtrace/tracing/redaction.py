@@ -34,11 +34,12 @@ _NAMES = (
     "private_key",
     "private-key",
     "authorization",
-    "token",
     "cookie",
     "credential",
+    "token",
 )
-_NAME = "(?:" + "|".join(_NAMES) + ")s?"
+# Plurals too, but `tokens` are counted, not kept secret.
+_NAME = "(?:(?:" + "|".join(_NAMES[:-1]) + ")s?|token(?!s))"
 _QUOTE = r"\\*[\"']"
 # `"password": "x"` at any depth of JSON escaping, `'password': 'x'`, and pairs
 # of a header list: ("authorization", "x").
@@ -135,7 +136,7 @@ class Redactor:
 
 
 def is_secret_name(name: str) -> bool:
-    """Say whether a key names a secret: `password`, `x-api-key`, `access_token`…"""
+    """Say whether a key names a secret: `password`, `x-api-key`, `access_token`."""
     return bool(name) and _secret_key.search(_snake(name)) is not None
 
 

@@ -423,8 +423,8 @@ def _traceback_of(exception: BaseException) -> str:
 
 def _parent_in(context: Context) -> SpanContext | None:
     current = context.get(_SPAN_KEY)
-    if current.__class__ is Span:
-        return current.context  # type: ignore[attr-defined,no-any-return]
+    if isinstance(current, Span):
+        return current.context
     own: Any = context.get(OWN_SPAN)
     if isinstance(current, trace.Span):
         ids = current.get_span_context()
