@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, overload
 
@@ -62,6 +63,7 @@ def eval(  # the name that users know; it never shadows the builtin by a star im
         scenario=task.scenario,
         env_digest=environment.digest,
         grader_digest=scenario.grader_digest,
+        args=json.dumps(task.args, ensure_ascii=False),
         metadata={**task.metadata, **(metadata or {})},
     )
     return EvalContext(
@@ -180,6 +182,7 @@ def _trace(
             model=model,
             variant=variant,
             job=job,
+            args=recorded.text if recorded.arguments else None,
             metadata=metadata or {},
             function=f"{function.__module__}.{function.__qualname__}",
         )

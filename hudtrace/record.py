@@ -53,6 +53,7 @@ class Identity:
     scenario: str | None = None
     env_digest: str | None = None
     grader_digest: str | None = None
+    args: str | None = None  # JSON
     metadata: Mapping[str, Any] = field(default_factory=dict)
     function: str | None = None
 
@@ -97,6 +98,7 @@ class Identity:
                 semconv.SEED: self.metadata.get("seed"),
                 semconv.TEST_CASE: self.task_id or self.name,
                 semconv.CODE_FUNCTION: self.function,
+                semconv.ARGS: self.args,
                 semconv.TASK_REFERENCE: self.task.reference if self.task else None,
                 **{
                     semconv.VARIANT_PREFIX + key: str(value)
@@ -235,6 +237,7 @@ class Record:
             judge_usage=tally.judge_usage,
             turns=episode.turn_count,
             tool_calls=tally.tool_calls,
+            tool_errors=tally.tool_errors,
             started_at=self.started_at,
             duration=episode.seconds,
             _messages=lambda: episode.messages,

@@ -107,6 +107,7 @@ class EvalResult:
     judge_usage: Usage = field(default_factory=Usage)
     turns: int = 0
     tool_calls: int = 0
+    tool_errors: int = 0
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     duration: float = 0.0
     _messages: Callable[[], list[Message]] = field(default=list, repr=False)

@@ -21,11 +21,16 @@ _SHOWN = {
 class Node(Protocol):
     """A span with what the tree needs of it; ids as hex text."""
 
-    name: str
-    span_id: str
-    parent_id: str | None
-    start: int
-    attributes: dict[str, Any]
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def span_id(self) -> str: ...  # noqa: D102
+    @property
+    def parent_id(self) -> str | None: ...  # noqa: D102
+    @property
+    def start(self) -> int: ...  # noqa: D102
+    @property
+    def attributes(self) -> dict[str, Any]: ...  # noqa: D102
 
 
 def describe(span: Node) -> str:

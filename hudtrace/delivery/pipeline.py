@@ -165,13 +165,16 @@ class Pipeline:
     def _wake(self) -> None:
         self._idle = False
         if self._thread is None:
-            with self._thread_lock:
-                if not (self._thread or self._closing):
-                    self._thread = threading.Thread(
-                        target=self._run, name="hudtrace-writer", daemon=True
-                    )
-                    self._thread.start()
+            self._start_thread()
         self._queue.wake.set()
+
+    def _start_thread(self) -> None:
+        with self._thread_lock:
+            if self._thread is None and not self._closing:
+                self._thread = threading.Thread(
+                    target=self._run, name="hudtrace-writer", daemon=True
+                )
+                self._thread.start()
 
     def _run(self) -> None:
         wake = self._queue.wake

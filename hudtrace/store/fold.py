@@ -23,6 +23,7 @@ _STAMPED = {
     "variant": semconv.VARIANT_ID,
 }
 _ROLLED_UP = {
+    "args": semconv.ARGS,
     "group_id": semconv.GROUP_ID,
     "agent": semconv.HUD_AGENT_NAME,
     "attempt": semconv.ATTEMPT,

@@ -15,10 +15,22 @@ from hudtrace.store.writers import Writer
 State = Literal["done", "running", "interrupted"]
 
 _EPISODE = (
-    "trace_id, name, start, end, env, scenario, task_id, job_id, model, agent, variant, "
-    "attempt, outcome, failure, stopped_by, first_reward, reward, input_tokens, "
-    "output_tokens, cost, turns, tool_calls, tool_errors, span_count, env_digest"
+    *(
+        "trace_id",
+        "name",
+        "start",
+        "end",
+        "env",
+        "scenario",
+        "args",
+        "task_id",
+        "job_id",
+    ),
+    *("model", "agent", "variant", "attempt", "outcome", "failure", "stopped_by"),
+    *("first_reward", "reward", "input_tokens", "output_tokens", "cost", "turns"),
+    *("tool_calls", "tool_errors", "span_count", "env_digest"),
 )
+_SELECT_EPISODE = f"SELECT {', '.join(_EPISODE)} FROM episodes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +47,7 @@ class Episode:
     end: int | None
     env: str | None
     scenario: str | None
+    args: str | None
     task_id: str | None
     job_id: str | None
     model: str | None
@@ -55,6 +68,18 @@ class Episode:
     span_count: int | None
     env_digest: str | None
     state: State = "done"
+
+    @property
+    def label(self) -> str:
+        """What ran, in a few words: `trivia:initials(company=HUD)`."""
+        name = self.name or f"{self.env}:{self.scenario}"
+        try:
+            args = json.loads(self.args or "{}")
+        except ValueError:
+            args = {}
+        if not isinstance(args, dict) or not args:
+            return name
+        return f"{name}({', '.join(f'{k}={v}' for k, v in args.items())})"
 
     @property
     def seconds(self) -> float | None:
@@ -119,7 +144,7 @@ def episodes(
     """Return the newest episodes, newest first."""
     where, values = _where({"job_id": job, "outcome": outcome})
     rows = db.execute(
-        f"SELECT {_EPISODE} FROM episodes {where} ORDER BY start DESC LIMIT ?",
+        f"{_SELECT_EPISODE} {where} ORDER BY start DESC LIMIT ?",
         (*values, limit),
     ).fetchall()
     running = _open_traces(db)
@@ -146,7 +171,7 @@ def find_traces(db: sqlite3.Connection, prefix: str, limit: int = 10) -> list[st
 def episode(db: sqlite3.Connection, trace_id: str) -> Episode | None:
     """Return one episode, None if the trace is none."""
     row = db.execute(
-        f"SELECT {_EPISODE} FROM episodes WHERE trace_id = ?",
+        f"{_SELECT_EPISODE} WHERE trace_id = ?",
         (bytes.fromhex(trace_id),),
     ).fetchone()
     return None if row is None else _episode(row, _open_traces(db))
@@ -226,8 +251,13 @@ def verdicts(db: sqlite3.Connection, trace_id: str) -> list[Verdict]:
     newest = {row[1]: row[0] for row in rows if row[0] not in superseded}
     return [
         Verdict(
-            row[0].hex(),
-            *row[1:7],
+            span_id=row[0].hex(),
+            name=row[1],
+            value=row[2],
+            label=row[3],
+            kind=row[4],
+            evaluator=row[5],
+            version=row[6],
             supersedes=row[7].hex() if row[7] else None,
             at=row[8],
             late=bool(row[9]),
@@ -261,7 +291,8 @@ def _episode(row: Any, running: set[bytes]) -> Episode:
     state: State = "done"
     if end is None:
         state = "running" if key in running else "interrupted"
-    return Episode(key.hex(), name, start, end, *row[4:], state=state)
+    rest = dict(zip(_EPISODE[4:], row[4:], strict=True))
+    return Episode(key.hex(), name, start, end, state=state, **rest)
 
 
 def _span(trace_id: str, row: Any) -> StoredSpan:

@@ -66,6 +66,7 @@ CREATE TABLE episodes (         -- a fold over the spans of a trace; see fold.py
     end INTEGER,                -- null until the root has arrived
     env TEXT,
     scenario TEXT,
+    args TEXT,                  -- of the scenario, JSON; content
     task_id TEXT,
     job_id TEXT,
     group_id TEXT,

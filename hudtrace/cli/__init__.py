@@ -1,0 +1,106 @@
+"""The `hudtrace` command: results on stdout, progress and notices on stderr."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from hudtrace.errors import HudtraceError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return 0, 1 for a failure, 2 for wrong usage."""
+    options = _parser().parse_args(argv)
+    try:
+        return int(options.run(options))
+    except (HudtraceError, FileNotFoundError) as error:
+        print(f"hudtrace: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # The reader went away (`hudtrace ls | head`): nothing to complain about.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    from hudtrace import __version__
+
+    parser = argparse.ArgumentParser(
+        prog="hudtrace",
+        description="Evals of AI agents, traced down to the reward.",
+        epilog="The store is a file: HUDTRACE_STORE, or one in your data directory.",
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"hudtrace {__version__}"
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_demo(commands)
+    _add_ls(commands)
+    _add_show(commands)
+    return parser
+
+
+def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    demo = commands.add_parser(
+        "demo",
+        help="run a small eval of two agents, offline unless you choose a model",
+        description="Run two agent variants on twelve tasks, through the real openai "
+        "client: against a scripted model on this machine, or with --model and "
+        "OPENAI_API_KEY against a real one.",
+    )
+    demo.add_argument("--model", help="a real model, for example gpt-4o-mini")
+    demo.add_argument("--base-url", help="another OpenAI-compatible endpoint")
+    demo.add_argument("--json", action="store_true", help="print the results as JSON")
+    demo.set_defaults(run=_run_demo)
+
+
+def _add_ls(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    ls = commands.add_parser("ls", help="list the newest episodes")
+    ls.add_argument("-n", "--limit", type=int, default=20, help="how many (20)")
+    ls.add_argument("--job", help="only those of a job")
+    ls.add_argument("--outcome", help="only those with an outcome, e.g. agent_error")
+    ls.add_argument("--store", help="path of the store")
+    ls.add_argument("--json", action="store_true", help="print JSON, one per line")
+    ls.set_defaults(run=_run_ls)
+
+
+def _add_show(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    show = commands.add_parser(
+        "show", help="show an episode: its span tree and its conversation"
+    )
+    show.add_argument(
+        "trace", help="trace id, or its first digits; 'last' for the newest"
+    )
+    show.add_argument("--full", action="store_true", help="do not shorten texts")
+    show.add_argument("--store", help="path of the store")
+    show.add_argument("--json", action="store_true", help="print JSON")
+    show.set_defaults(run=_run_show)
+
+
+def _run_demo(options: argparse.Namespace) -> int:
+    from hudtrace.cli.demo import run
+
+    return run(options.model, options.base_url, as_json=options.json)
+
+
+def _run_ls(options: argparse.Namespace) -> int:
+    from hudtrace.cli.listing import run
+
+    return run(
+        options.store,
+        limit=options.limit,
+        job=options.job,
+        outcome=options.outcome,
+        as_json=options.json,
+    )
+
+
+def _run_show(options: argparse.Namespace) -> int:
+    from hudtrace.cli.show import run
+
+    return run(options.store, options.trace, full=options.full, as_json=options.json)

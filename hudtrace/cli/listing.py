@@ -1,0 +1,70 @@
+"""`hudtrace ls`: the newest episodes, a line each."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+
+from hudtrace.cli import text
+from hudtrace.cli.reading import opened
+from hudtrace.store import queries
+
+_HEAD = (
+    "trace",
+    "when",
+    "eval",
+    "variant",
+    "outcome",
+    "reward",
+    "turns",
+    "tokens",
+    "took",
+)
+
+
+def run(
+    store: str | None,
+    *,
+    limit: int,
+    job: str | None,
+    outcome: str | None,
+    as_json: bool,
+) -> int:
+    """Print the list; return the exit code."""
+    with opened(store) as db:
+        found = queries.episodes(db, limit=limit, job=job, outcome=outcome)
+    if as_json:
+        for episode in found:
+            print(json.dumps(dataclasses.asdict(episode)))
+        return 0
+    if not found:
+        print("no episodes yet; 'hudtrace demo' makes some", file=sys.stderr)
+        return 0
+    print(text.table(_HEAD, [_row(episode) for episode in found], "lllllrrrr"))
+    return 0
+
+
+def _outcome(episode: queries.Episode) -> str:
+    if episode.outcome is None:
+        return episode.state
+    limit = f" ({episode.stopped_by} limit)" if episode.stopped_by else ""
+    return episode.outcome + limit
+
+
+def _row(episode: queries.Episode) -> tuple[str, ...]:
+    tokens = episode.input_tokens
+    if tokens is not None:
+        tokens += episode.output_tokens or 0
+    late = episode.reward != episode.first_reward and episode.end is not None
+    return (
+        episode.trace_id[:12],
+        text.clock(episode.start),
+        text.shorten(episode.label, 44),
+        episode.variant or "-",
+        _outcome(episode),
+        text.number(episode.reward) + ("*" if late else ""),
+        text.number(episode.turns),
+        text.number(tokens),
+        text.duration(episode.seconds),
+    )

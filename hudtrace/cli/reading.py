@@ -1,0 +1,56 @@
+"""Opens the store for the commands that read it, and finds traces in it."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from hudtrace import settings
+from hudtrace.errors import ConfigurationError
+from hudtrace.store import queries
+from hudtrace.store.store import read_only
+
+
+@contextlib.contextmanager
+def opened(path: str | None) -> Iterator[sqlite3.Connection]:
+    """Open the chosen store, or the one that the settings name.
+
+    Raises `ConfigurationError` if it is off or cannot be read,
+    `FileNotFoundError` if there is none.
+    """
+    chosen = Path(path).absolute() if path else settings.load().store
+    if chosen is None:
+        raise ConfigurationError(
+            "the store is off (HUDTRACE_STORE=off), so there is nothing to read; give "
+            "one with --store"
+        )
+    db = read_only(chosen)
+    try:
+        yield db
+    except sqlite3.DatabaseError as error:
+        raise ConfigurationError(f"cannot read the store {chosen}: {error}") from error
+    finally:
+        db.close()
+
+
+def find(db: sqlite3.Connection, wanted: str) -> str:
+    """Return the one trace that *wanted* means: an id, a prefix of one, `last`.
+
+    Raises `ConfigurationError` if there is none, or more than one.
+    """
+    if wanted == "last":
+        newest = queries.episodes(db, limit=1)
+        if not newest:
+            raise ConfigurationError("the store has no episodes yet")
+        return newest[0].trace_id
+    found = queries.find_traces(db, wanted)
+    if not found:
+        raise ConfigurationError(f"no trace begins with {wanted!r}; see 'hudtrace ls'")
+    if len(found) > 1:
+        some = ", ".join(trace_id[:12] for trace_id in found[:4])
+        raise ConfigurationError(
+            f"{wanted!r} begins more than one trace ({some}, …); give more digits"
+        )
+    return found[0]
