@@ -1,0 +1,84 @@
+# Every target makes what it needs. Nothing but Python >= 3.11 and make is
+# expected; uv is used where it is there.
+
+SHELL := /bin/sh
+VENV := .venv
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& { command -v $$p; break; }; done)
+UV := $(shell command -v uv 2>/dev/null)
+BIN := $(VENV)/bin
+JOBS ?= auto
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format bench test-lowest constraints clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.demo  ## set up, and run an eval of two agents, offline
+	@$(BIN)/hudtrace demo
+
+test: $(VENV)/.test  ## set up, and run the tests
+	$(BIN)/python -m pytest -n $(JOBS) -q $(ARGS)
+
+check: $(VENV)/.check  ## lint, format check and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.check  ## put the code in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.test  ## print the benchmark tables (some minutes)
+	$(BIN)/python -m benchmarks.spans
+	$(BIN)/python -m benchmarks.episodes
+	$(BIN)/python -m benchmarks.imports
+
+test-lowest:  ## run the tests with the oldest dependencies that are allowed
+	@$(MAKE) --no-print-directory VENV=.venv-lowest CONSTRAINTS=constraints/lowest.txt test
+
+constraints:  ## compile the exact versions that the tests use (needs uv)
+	@test -n "$(UV)" || { echo "make constraints needs uv: pip install uv" >&2; exit 1; }
+	uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate \
+		--no-emit-index-url --group check --extra openai pyproject.toml -o constraints/test.txt
+	uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate \
+		--no-emit-index-url --resolution lowest-direct --group test --extra openai \
+		pyproject.toml -o constraints/lowest.txt
+
+clean:  ## remove what the other targets made
+	rm -rf .venv .venv-lowest dist build .pytest_cache .mypy_cache .ruff_cache
+
+# Environments -----------------------------------------------------------------
+
+CONSTRAINTS ?= constraints/test.txt
+ifneq ($(UV),)
+INSTALL = VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip install -q
+else
+INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check
+endif
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "hudtrace needs Python 3.11 or newer, and none was found; \
+	install one (Debian: apt install python3 python3-venv), or name it: make PYTHON=/path/to/python" >&2; exit 1; }
+ifneq ($(UV),)
+	@uv venv -q --python $(PYTHON) $(VENV)
+else
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "the venv module of $(PYTHON) does not work; \
+	install it (Debian: apt install python3-venv)" >&2; exit 1; }
+endif
+
+$(VENV)/.demo: pyproject.toml constraints/test.txt | $(BIN)/python
+	@echo "setting up $(VENV) …" >&2
+	@$(INSTALL) -c $(CONSTRAINTS) -e '.[openai]'
+	@touch $@
+
+$(VENV)/.test: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+	@echo "setting up $(VENV) for tests …" >&2
+	@$(INSTALL) -c $(CONSTRAINTS) -e '.[openai]' $$($(BIN)/python tools/group.py test)
+	@touch $@ $(VENV)/.demo
+
+$(VENV)/.check: $(VENV)/.test
+	@$(INSTALL) -c $(CONSTRAINTS) $$($(BIN)/python tools/group.py check)
+	@touch $@
