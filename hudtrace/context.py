@@ -147,11 +147,11 @@ class EvalContext:
 
     def log(self, **numbers: float) -> None:
         """Note numbers of your own on the episode, for example `loss=0.3`."""
-        self._require_open("log").record.log(numbers)
+        self._require_open("log", grading=True).record.log(numbers)
 
     def score(self, score: SubScore) -> None:
         """Add a sub-score to the grade; `hud.score` is the usual way."""
-        self._require_open("score").record.scores.append(score)
+        self._require_open("score", grading=True).record.scores.append(score)
 
     @contextlib.asynccontextmanager
     async def turn(self) -> AsyncIterator[Turn]:
@@ -245,9 +245,10 @@ class EvalContext:
             )
         return self._opened
 
-    def _require_open(self, what: str) -> _Opened:
+    def _require_open(self, what: str, *, grading: bool = False) -> _Opened:
         opened = self._running
-        if opened.record.result is not None or opened.ending:
+        over = opened.ending and not grading
+        if opened.record.result is not None or over:
             raise EvalFinished(
                 f"{what} came after the end of eval {self._identity.name} "
                 f"(trace {self.trace_id}); move it inside the 'async with' block"
@@ -315,8 +316,7 @@ class _Opened:
             ending = Ending("environment_error", error=error)
             if not isinstance(error, Exception):
                 ending.outcome = "cancelled"
-            await self._let_go()
-            self.record.close(ending)
+            await self._close(ending)
             raise
         span.end()
 
@@ -350,8 +350,7 @@ class _Opened:
             ending.outcome, ending.error = "cancelled", cancelled
             raise
         finally:
-            await self._let_go()
-            self.record.close(ending, self._passing)
+            await self._close(ending)
         return raised
 
     def link_reads(self) -> None:
@@ -398,6 +397,16 @@ class _Opened:
         limits = self._scenario.reward_range
         return 1.0 if limits is None else float(limits[1])
 
+    async def _close(self, ending: Ending) -> None:
+        """Let everything go and close the record, also if cancelled meanwhile."""
+        try:
+            await self._let_go()
+        except BaseException as cancelled:
+            ending.outcome, ending.error = "cancelled", cancelled
+            raise
+        finally:
+            self.record.close(ending, self._passing)
+
     async def _let_go(self) -> None:
         """Close the generator and the threads, also when we are being cancelled."""
         self.toolbox.close()
@@ -407,11 +416,9 @@ class _Opened:
         cancelled: BaseException | None = None
         while not closing.done():
             try:
-                await asyncio.shield(closing)
+                await asyncio.wait([closing])
             except asyncio.CancelledError as error:
                 cancelled = error
-            except Exception:
-                break
         failure = None if closing.cancelled() else closing.exception()
         if failure is not None:
             self.record.episode.root.record_exception(failure)

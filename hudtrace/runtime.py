@@ -12,16 +12,23 @@ from typing import TYPE_CHECKING, Any
 from hudtrace import semconv, settings
 from hudtrace.notices import internal_error
 from hudtrace.settings import Content, Settings
-from hudtrace.tracing.provider import join_global_provider, make_resource, use_tracer
+from hudtrace.tracing.provider import (
+    HandOver,
+    join_global_provider,
+    make_resource,
+    use_tracer,
+)
 from hudtrace.tracing.spans import Tracer
 
 if TYPE_CHECKING:
     from hudtrace.delivery.ledger import DeliveryReport
     from hudtrace.delivery.pipeline import Pipeline
+    from hudtrace.delivery.processor import ForeignSpans
 
 DEFAULT_TRACE_URL = "http://127.0.0.1:7680/trace/{trace_id}"
 
 _runtime: Runtime | None = None
+_foreign: ForeignSpans | None = None
 _lock = threading.RLock()
 
 
@@ -30,14 +37,12 @@ class Runtime:
 
     def __init__(self, chosen: Settings) -> None:
         from hudtrace.delivery.pipeline import Pipeline
-        from hudtrace.delivery.processor import ForeignSpans
 
         self.settings = chosen
         resource = make_resource(_describe_source(), settings.service_name())
         self.pipeline: Pipeline = Pipeline(chosen, _exporter(chosen))
         self.tracer = Tracer(self.pipeline, resource)
-        foreign = ForeignSpans(self.pipeline)
-        self.pipeline.hand_over = join_global_provider(foreign, resource)
+        self.pipeline.hand_over = _join(self.pipeline, resource)
         use_tracer(self.tracer)
 
     def trace_url(self, trace_id: str, span_id: str) -> str:
@@ -115,6 +120,17 @@ def flush(timeout: float = 30.0) -> bool:
     Returns whether all of them are; spans still open do not count.
     """
     return True if _runtime is None else _runtime.flush(timeout)
+
+
+def _join(pipeline: Pipeline, resource: Any) -> HandOver:
+    """Bring foreign spans to *pipeline*; an SDK provider is joined only once."""
+    global _foreign
+    if _foreign is None:
+        from hudtrace.delivery.processor import ForeignSpans
+
+        _foreign = ForeignSpans(pipeline)
+    _foreign.pipeline = pipeline
+    return join_global_provider(_foreign, resource)
 
 
 def _instrument(chosen: Settings) -> None:

@@ -109,7 +109,7 @@ class ScenarioRun:
                     raise
         finally:
             try:
-                await generator.aclose()
+                await _close(generator)
             except BaseException as error:
                 if failure is None:
                     raise
@@ -176,6 +176,16 @@ class _ThreadedGenerator:
             closing.add_done_callback(lambda done: done.cancelled() or done.exception())
             return
         await closing
+
+
+async def _close(generator: Any) -> None:
+    """Close *generator*; a task group in it reports the GeneratorExit as an error."""
+    try:
+        await generator.aclose()
+    except BaseExceptionGroup as group:
+        others = group.split(GeneratorExit)[1]
+        if others is not None:
+            raise others from None
 
 
 def _settle(

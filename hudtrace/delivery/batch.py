@@ -166,6 +166,13 @@ class BatchWriter:
         parent_id: bytes | None,
         attributes: Mapping[str, Any],
     ) -> None:
+        stamp = getattr(span, "stamp", None)
+        if parent_id is not None and stamp is not None:
+            # Spans of one stamp tell the same of their episode: ask the first.
+            seen = (trace_id, id(stamp))
+            if seen in batch.folded:
+                return
+            batch.folded.add(seen)
         row = fold.episode_of(
             trace_id,
             span_id,

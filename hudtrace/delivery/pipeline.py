@@ -141,15 +141,15 @@ class Pipeline:
         return bool(self.exporter.flush(left)) and stored
 
     def close(self, timeout: float = EXIT_SECONDS) -> None:
-        """Write what is left, within *timeout* seconds, and end the thread."""
-        if self._closing:
-            return
+        """Write what is left, within *timeout* seconds each, and end the thread."""
         self.flush(timeout)
-        self._closing = True
         thread = self._thread
         if thread is not None:
+            self._closing = True
             self._queue.wake.set()
             thread.join(timeout)
+            # A span that ends later starts a thread again.
+            self._thread, self._closing = None, False
         if self.exporter is not None:
             self.exporter.close(timeout)
 
@@ -339,8 +339,10 @@ class Pipeline:
             return
         try:
             self._beat(self._store, closed=time.time_ns())
+            self._writer = None
             if self._store.path is not None:
                 self._store.close()
+                self._store = None
         except sqlite3.Error as error:
             internal_error("closing the store", error)
 

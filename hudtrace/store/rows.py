@@ -24,7 +24,8 @@ class Batch:
 
     Rows have the columns of `store.COLUMNS`; in `spans` the source is the
     hash of one of `sources`. `opened` are start records, `closed` the ids of
-    spans that have ended since theirs was written.
+    spans that have ended since theirs was written; `folded` remembers which
+    stamps have been read for which trace.
     """
 
     spans: list[Row] = field(default_factory=list)
@@ -35,6 +36,7 @@ class Batch:
     episodes: dict[bytes, dict[str, Any]] = field(default_factory=dict)
     opened: list[Row] = field(default_factory=list)
     closed: list[bytes] = field(default_factory=list)
+    folded: set[tuple[bytes, int]] = field(default_factory=set)
 
     def __bool__(self) -> bool:
         return bool(self.spans or self.opened or self.closed)

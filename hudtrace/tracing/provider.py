@@ -9,6 +9,7 @@ one that we set.
 from __future__ import annotations
 
 import uuid
+import weakref
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
 _tracer: Tracer | None = None
+_ours: Any = None  # the global SDK provider, if it is one that we set
+_joined: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def use_tracer(tracer: Tracer | None) -> None:
@@ -39,7 +42,8 @@ def make_resource(attributes: Mapping[str, Any], service_name: str | None) -> Re
     """Describe this process: the user's resource if there is one, and *attributes*."""
     from opentelemetry.sdk.resources import Resource
 
-    theirs = getattr(trace.get_tracer_provider(), "resource", None)
+    provider = trace.get_tracer_provider()
+    theirs = None if provider is _ours else getattr(provider, "resource", None)
     base = theirs if isinstance(theirs, Resource) else Resource.create({})
     named = service_name is not None or (theirs is not None and base is theirs)
     ours = {semconv.SERVICE_INSTANCE: str(uuid.uuid4()), **attributes}
@@ -58,12 +62,18 @@ def join_global_provider(processor: SpanProcessor, resource: Resource) -> HandOv
     """
     from opentelemetry.sdk.trace import TracerProvider
 
+    global _ours
     provider = trace.get_tracer_provider()
+    if provider is _ours and provider is not None:
+        return HandOver(None, processor)
     if isinstance(provider, TracerProvider):
-        provider.add_span_processor(processor)
+        if provider not in _joined:
+            provider.add_span_processor(processor)
+            _joined.add(provider)
         return HandOver(provider, processor)
     if isinstance(provider, trace.ProxyTracerProvider):
-        trace.set_tracer_provider(_own_provider(processor, resource))
+        _ours = _own_provider(processor, resource)
+        trace.set_tracer_provider(_ours)
     return HandOver(None, processor)
 
 
