@@ -349,7 +349,8 @@ def _block_text(block: ContentBlock) -> str:
     if block["type"] == "resource":
         resource = block.get("resource") or {}
         return str(resource.get("text") or f"[resource {resource.get('uri', '')}]")
-    size = len(block.get("data", "")) * 3 // 4
+    data = block.get("data", "")
+    size = len(data) * 3 // 4 - data[-2:].count("=")
     return f"[{block['type']}: {block.get('mimeType', 'unknown type')}, {size} bytes]"
 
 

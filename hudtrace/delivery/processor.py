@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from hudtrace.delivery.pipeline import Pipeline
 from hudtrace.notices import internal_error
 from hudtrace.tracing.episode import EPISODE
-from hudtrace.tracing.spans import STAMP, Stamp
+from hudtrace.tracing.spans import ABANDON, STAMP, Abandon, Stamp
 
 
 class ForeignSpans(SpanProcessor):
@@ -33,6 +33,10 @@ class ForeignSpans(SpanProcessor):
                 context = otel_context.get_current()
             stamp = context.get(STAMP)
             if context.get(EPISODE) is None or not isinstance(stamp, Stamp):
+                return
+            abandon = context.get(ABANDON)
+            if isinstance(abandon, Abandon) and abandon.given_up:
+                abandon.dropped += 1
                 return
             for key, value in stamp.attributes.items():
                 span.set_attribute(key, value)

@@ -226,8 +226,8 @@ class Episode:
 
     # Turns -------------------------------------------------------------------
 
-    def turn_for_call(self, context: Context) -> Turn | None:
-        """Return the turn of a model call that begins in *context*, if it has one.
+    def turn_for_call(self, context: Context) -> tuple[Turn | None, Context]:
+        """Return the turn of a model call made in *context*, and where its span goes.
 
         A turn opens by itself where the agent's own span is current. Where
         somebody else's is, the call counts as a turn without a span. Calls
@@ -235,14 +235,15 @@ class Episode:
         """
         explicit = context.get(TURN)
         if isinstance(explicit, Turn):
-            return explicit
+            return explicit, context
         stamp = context.get(STAMP)
         if not isinstance(stamp, Stamp):
-            return None
+            return None, context
         if stamp.attributes.get(semconv.PHASE) != semconv.PHASE_AGENT:
-            return None
+            return None, context
         own = current_span(context) is self.agent_span
-        return self._open_turn(context, with_own_span=own)
+        turn = self._open_turn(context, with_own_span=own)
+        return turn, turn.context
 
     def open_turn(self, context: Context) -> Turn:
         """Open a turn by hand; it ends with `end_turn`."""

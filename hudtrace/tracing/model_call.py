@@ -134,9 +134,7 @@ class ModelCall:
         call = cls(tracer, name, attributes, context)
         call.episode = episode
         if episode is not None:
-            call.turn = episode.turn_for_call(context)
-            if call.turn is not None:
-                context = call.turn.context
+            call.turn, context = episode.turn_for_call(context)
         call._open(context)
         return call
 
