@@ -27,28 +27,25 @@ def watch_body(response: Any, exchange: Exchange) -> None:
         exchange.read(response.content)
         return
     body = _Body(exchange)
-    # The methods hold the response weakly: a response that is dropped unread
-    # must still be collected, and its exchange ended.
-    held = weakref.ref(response)
     kind = type(response)
 
     def iter_bytes(*args: Any, **kwargs: Any) -> Iterator[bytes]:
-        return body.observe(kind.iter_bytes(held(), *args, **kwargs))
+        return body.observe(kind.iter_bytes(response, *args, **kwargs))
 
     def aiter_bytes(*args: Any, **kwargs: Any) -> AsyncIterator[bytes]:
-        return body.aobserve(kind.aiter_bytes(held(), *args, **kwargs))
+        return body.aobserve(kind.aiter_bytes(response, *args, **kwargs))
 
     def close() -> None:
         try:
-            kind.close(held())
+            kind.close(response)
         finally:
-            body.end("closed")
+            body.closed()
 
     async def aclose() -> None:
         try:
-            await kind.aclose(held())
+            await kind.aclose(response)
         finally:
-            body.end("closed")
+            body.closed()
 
     response.iter_bytes = iter_bytes
     response.aiter_bytes = aiter_bytes
@@ -64,13 +61,17 @@ class _Body:
         self._exchange: Exchange | None = exchange
         self._pieces: list[bytes] = []
         self._kept = 0
+        self._reading = False  # inside the response's own iterator
 
     def observe(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         """Pass *pieces* on, and end with them."""
+        self._reading = True
         try:
             for piece in pieces:
                 self._take(piece)
+                self._reading = False
                 yield piece
+                self._reading = True
         except GeneratorExit:
             self.end("closed")
             raise
@@ -81,10 +82,13 @@ class _Body:
 
     async def aobserve(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """Pass *pieces* on, and end with them."""
+        self._reading = True
         try:
             async for piece in pieces:
                 self._take(piece)
+                self._reading = False
                 yield piece
+                self._reading = True
         except GeneratorExit:
             self.end("closed")
             raise
@@ -92,6 +96,11 @@ class _Body:
             self._failed(error)
             raise
         self.end(None)
+
+    def closed(self) -> None:
+        """The response was closed: by its user, or by itself on its way to an end."""
+        if not self._reading:
+            self.end("closed")
 
     def end(self, incomplete: str | None, error: BaseException | None = None) -> None:
         """Finish the exchange; only the first end counts."""
