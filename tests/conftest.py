@@ -48,7 +48,8 @@ def stored(store: Path) -> Callable[[str], list[queries.StoredSpan]]:
 
     def read(trace_id: str) -> list[queries.StoredSpan]:
         assert hudtrace.flush(10)
-        return queries.spans(runtime.get_runtime().pipeline.reader(), trace_id)
+        with runtime.get_runtime().pipeline.reading() as db:
+            return queries.spans(db, trace_id)
 
     return read
 

@@ -112,8 +112,8 @@ def _report(results: Results, *, scripted: bool) -> str:
     failing = _failing(every)
     if failing is not None:
         lines += [f"One that failed: {failing.name}, variant {failing.variant}", ""]
-        db = get_runtime().pipeline.reader()
-        lines += [tree_text(queries.spans(db, failing.trace_id)), ""]
+        with get_runtime().pipeline.reading() as db:
+            lines += [tree_text(queries.spans(db, failing.trace_id)), ""]
     lines += [_delivery(every), "", *_next(failing or every[0])]
     return "\n".join(lines)
 

@@ -38,6 +38,7 @@ class BatchWriter:
         self._encoder = otlp.SpanEncoder(redactor)
         self._messages = ContentEncoder(redactor)
         self._sources: dict[tuple[int, int], tuple[Any, Source]] = {}
+        self._texts: dict[str, str] = {}
         self._known: set[bytes] = set()
         self._nodes: dict[tuple[bytes | None, bytes], bytes] = {}
 
@@ -45,6 +46,7 @@ class BatchWriter:
         """Redact with *redactor* from now on."""
         self._encoder = otlp.SpanEncoder(redactor)
         self._messages.use(redactor)
+        self._texts.clear()
 
     def add(self, batch: Batch, span: Any) -> Written:
         """Add an ended span to *batch*."""
@@ -64,14 +66,14 @@ class BatchWriter:
                 trace_id,
                 span_id,
                 parent_id,
-                span.name,
+                self._column(span.name),
                 span.start_time,
                 span.end_time,
                 span.status.status_code.value,
-                attributes.get(semconv.OPERATION),
-                attributes.get(semconv.REQUEST_MODEL),
-                attributes.get(semconv.PHASE),
-                attributes.get(semconv.TURN_INDEX),
+                self._column(attributes.get(semconv.OPERATION)),
+                self._column(attributes.get(semconv.REQUEST_MODEL)),
+                self._column(attributes.get(semconv.PHASE)),
+                self._column(attributes.get(semconv.TURN_INDEX)),
                 node,
                 replies,
                 self._message(batch, tools) if tools else None,
@@ -81,7 +83,7 @@ class BatchWriter:
         )
         verdict = fold.verdict_of(trace_id, span_id, span.end_time, attributes)
         if verdict is not None:
-            batch.verdicts.append(verdict)
+            batch.verdicts.append(tuple(map(self._column, verdict)))
         self._fold(batch, span, trace_id, span_id, parent_id, attributes)
         return Written(span, resolved)
 
@@ -94,7 +96,8 @@ class BatchWriter:
         span_id = ids.span_id.to_bytes(8, "big")
         parent_id = None if parent is None else parent.span_id.to_bytes(8, "big")
         body = self._encoder.attributes(attributes)
-        row = (trace_id, parent_id, span.name, span.start_time, writer, body)
+        name = self._column(span.name)
+        row = (trace_id, parent_id, name, span.start_time, writer, body)
         batch.opened.append((span_id, *row))
         self._fold(batch, span, trace_id, span_id, parent_id, attributes)
 
@@ -143,6 +146,22 @@ class BatchWriter:
             batch.messages[message.digest] = message.body
         return message.digest
 
+    def _column(self, value: Any) -> Any:
+        """Return *value* as a column can hold it: redacted, valid text, plain."""
+        if value is None or isinstance(value, float | bytes):
+            return value
+        if isinstance(value, int) and -(2**63) <= value < 2**63:
+            return value
+        text = value if isinstance(value, str) else str(value)
+        found = self._texts.get(text)
+        if found is None:
+            found = self._messages.redactor.text(text)
+            if not found.isascii():
+                found = found.encode("utf-8", "replace").decode("utf-8")
+            if len(text) < 200 and len(self._texts) < 8192:
+                self._texts[text] = found
+        return found
+
     def _source(self, batch: Batch, span: Any) -> bytes:
         scope, resource = span.instrumentation_scope, span.resource
         found = self._sources.get((id(scope), id(resource)))
@@ -183,6 +202,7 @@ class BatchWriter:
             attributes,
         )
         if row is not None:
+            row = {column: self._column(value) for column, value in row.items()}
             known = batch.episodes.get(trace_id)
             batch.episodes[trace_id] = row if known is None else fold.merge(known, row)
 

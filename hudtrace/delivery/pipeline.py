@@ -7,12 +7,13 @@ loop, hangs at exit, or raises into user code.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from hudtrace import settings as settings_module
@@ -72,6 +73,7 @@ class Pipeline:
             self._redactor, content=self.settings.content != "none"
         )
         self._written = threading.Condition()
+        self._handled = 0  # spans that have been through a step, to its end
         self._flushing = 0
         self._idle = True
         self._closing = False
@@ -134,11 +136,16 @@ class Pipeline:
                     self._written.wait(0.02)
         finally:
             self._flushing -= 1
-        stored = self._settled() >= target and self._ledger.total.dropped == dropped
+        lost = self._ledger.total.dropped - dropped
+        stored = self._settled() >= target and not lost and self._all_stored(target)
         if self.exporter is None:
             return stored
         left = max(0.0, deadline - time.monotonic())
         return bool(self.exporter.flush(left)) and stored
+
+    def _all_stored(self, target: int) -> bool:
+        total = self._ledger.total
+        return total.stored + total.dropped >= target
 
     def close(self, timeout: float = EXIT_SECONDS) -> None:
         """Write what is left, within *timeout* seconds each, and end the thread."""
@@ -153,12 +160,17 @@ class Pipeline:
         if self.exporter is not None:
             self.exporter.close(timeout)
 
-    def reader(self) -> sqlite3.Connection:
-        """Return a connection to read the store with, after a flush."""
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Read the store, with everything in it that has ended so far."""
         self.flush()
-        if self._store is None:
-            self._store = self._open_store()
-        return self._store.reader()
+        store = self._opened_store()
+        db = store.reader()
+        try:
+            yield db
+        finally:
+            if store.path is not None:
+                db.close()
 
     # The writer thread -------------------------------------------------------
 
@@ -211,18 +223,26 @@ class Pipeline:
         """Write one batch; return whether more is waiting."""
         spans, size = self._queue.take(BATCH_SPANS, BATCH_BYTES)
         try:
-            self._learn_secrets()
-            batch = Batch()
-            written = self._add(batch, spans)
-            self._add_open(batch)
-            if batch:
-                self._commit(batch, spans)
-                self._pass_on(written)
+            self._write(spans)
+        except Exception as error:
+            internal_error("writing spans (they are counted as dropped)", error)
+            for span in spans:
+                self._ledger.dropped(span.context.trace_id)
         finally:
             self._queue.done(size)
+            self._handled += len(spans)
             with self._written:
                 self._written.notify_all()
         return len(self._queue) > 0
+
+    def _write(self, spans: list[Any]) -> None:
+        self._learn_secrets()
+        batch = Batch()
+        written = self._add(batch, spans)
+        self._add_open(batch)
+        if batch:
+            self._commit(batch)
+            self._pass_on(written)
 
     def _add(self, batch: Batch, spans: list[Any]) -> list[Written]:
         written = []
@@ -245,7 +265,7 @@ class Pipeline:
             self._recorded[span_id] = span
             self._rows.open(batch, span, self._identity().id)
 
-    def _commit(self, batch: Batch, spans: list[Any]) -> None:
+    def _commit(self, batch: Batch) -> None:
         store = self._opened_store()
         try:
             self._beat(store)
@@ -262,6 +282,12 @@ class Pipeline:
         self._ledger.stored(stored)
 
     def _pass_on(self, written: list[Written]) -> None:
+        try:
+            self._hand_on(written)
+        except Exception as error:
+            internal_error("handing spans to exporters", error)
+
+    def _hand_on(self, written: list[Written]) -> None:
         if self.exporter is not None:
             self.exporter.put(written, self._redactor)
         if self.hand_over:
@@ -280,8 +306,7 @@ class Pipeline:
             self._rows.use(self._redactor)
 
     def _settled(self) -> int:
-        total = self._ledger.total
-        return total.stored + total.dropped
+        return self._handled + self._queue.refused
 
     # The store ---------------------------------------------------------------
 

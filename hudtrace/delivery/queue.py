@@ -30,6 +30,7 @@ class SpanQueue:
         self._put = 0
         self._taken = 0
         self._lock = threading.Lock()
+        self.refused = 0
 
     def __len__(self) -> int:
         return len(self._spans)
@@ -42,6 +43,8 @@ class SpanQueue:
     def put(self, span: Any, size: int) -> bool:
         """Add a span of *size* bytes; False if it was refused."""
         if self.bytes > self.soft and not self._make_room():
+            with self._lock:
+                self.refused += 1
             return False
         with self._lock:
             self._put += size

@@ -77,7 +77,11 @@ _shapes: Mapping[str, re.Pattern[str]] = {
     for pattern in [f"(?s){pattern}"]
 }
 _BEARER = re.compile(r"(\bbearer\s+)([A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE)
-_BASIC = re.compile(r"(\bbasic\s+)([A-Za-z0-9+/]{12,}={0,2})", re.IGNORECASE)
+# Base64, which prose after the word is not.
+_BASIC = re.compile(
+    r"(\b[Bb](?:asic|ASIC)\s+)"
+    r"(?=[A-Za-z0-9+/]*(?:[0-9+/=]|[a-z][A-Z]))([A-Za-z0-9+/]{12,}={0,2})"
+)
 _USERINFO = re.compile(r"(://[^/\s:@\"']*:)([^/\s@\"']+)(?=@)")
 _secret_key = re.compile(rf"(?:^|[^a-z]|x-){_NAME}$", re.IGNORECASE)
 

@@ -305,8 +305,8 @@ def test_store_off(task: hud.Task) -> None:
     assert hud.flush(10)
     assert result.delivery is not None
     assert (result.delivery.stored, result.delivery.durable) == (4, False)
-    db = runtime.get_runtime().pipeline.reader()
-    assert len(queries.spans(db, result.trace_id)) == 4
+    with runtime.get_runtime().pipeline.reading() as db:
+        assert len(queries.spans(db, result.trace_id)) == 4
 
 
 def test_flush_is_bounded_and_truthful(store: Path) -> None:
@@ -528,3 +528,22 @@ def test_a_users_own_provider(tmp_path: Path, sampler: str) -> None:
         assert by_name["mine"].attributes["hud.env.name"] == "child"
         assert by_name["execute_tool work"].parent_id == by_name["mine"].span_id
         assert root.links[0].attributes == {"hud.link": "caller"}
+
+
+def test_odd_spans_do_not_take_others_along(store: Path) -> None:
+    """Spans with values that no column can hold are stored, and those beside them."""
+    tracer = runtime.get_runtime().tracer
+    odd: Any = {
+        "hud.phase": ["not", "text"],
+        "hud.job.id": "\ud800",
+        "gen_ai.request.model": 2**70,
+        "hud.turn.index": {"a": 1},
+        "huge": 2**80,
+        "nan": float("nan"),
+        "object": object(),
+    }
+    tracer.start("\udfff", Context(), odd).end()
+    tracer.start("plain", Context()).end()
+    assert hud.flush(10)
+    report = runtime.get_runtime().pipeline.report()
+    assert (report.stored, report.dropped, report.durable) == (2, 0, True)

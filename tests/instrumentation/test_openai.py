@@ -88,19 +88,15 @@ def the_chat(spans: list[CapturedSpan]) -> queries.StoredSpan:
     assert len(chats) == 1, [s.name for s in spans]
     assert chats[0].kind == "CLIENT"
     assert hud.flush(10)
-    db = runtime.get_runtime().pipeline.reader()
-    (stored,) = (
-        s for s in queries.spans(db, chats[0].trace_id) if s.span_id == chats[0].span_id
-    )
-    db.close()
-    return stored
+    with runtime.get_runtime().pipeline.reading() as db:
+        found = queries.spans(db, chats[0].trace_id)
+    return next(s for s in found if s.span_id == chats[0].span_id)
 
 
 def said(span: queries.StoredSpan) -> str:
     """Return the text of the reply that is stored for a chat span."""
-    db = runtime.get_runtime().pipeline.reader()
-    conversation = queries.conversation(db, span)
-    db.close()
+    with runtime.get_runtime().pipeline.reading() as db:
+        conversation = queries.conversation(db, span)
     assert conversation is not None
     return "".join(
         str(part.get("content"))

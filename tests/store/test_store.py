@@ -15,7 +15,7 @@ from openai import AsyncOpenAI
 import hudtrace as hud
 from hudtrace import runtime
 from hudtrace.store import fold, queries
-from hudtrace.store.rows import Batch
+from hudtrace.store.rows import Batch, Source
 from hudtrace.store.store import Store, read_only
 from hudtrace.testing import ScriptedModel, say
 
@@ -114,9 +114,7 @@ def test_the_same_span_twice_is_one() -> None:
     """A span that is written a second time changes nothing."""
     store = Store(None)
     key = b"k" * 16
-    source = __import__("hudtrace.store.rows", fromlist=["Source"]).Source(
-        key, b"r", b"s", None
-    )
+    source = Source(key, b"r", b"s", None)
     span = (b"T", b"1", None, "x", 1, 2, 0, *[None] * 7, key, b"body")
     for _ in range(2):
         store.write(Batch(spans=[span], sources={key: source}))
@@ -169,11 +167,10 @@ async def test_growth_is_linear_in_new_text(
     assert second_half < 1.5 * first_half
     assert sizes[2] < 10 * len(prompt)
 
-    db = runtime.get_runtime().pipeline.reader()
-    spans = queries.spans(db, ctx.trace_id)
-    last = [span for span in spans if span.node is not None][-1]
-    conversation = queries.conversation(db, last)
-    db.close()
+    with runtime.get_runtime().pipeline.reading() as db:
+        spans = queries.spans(db, ctx.trace_id)
+        last = [span for span in spans if span.node is not None][-1]
+        conversation = queries.conversation(db, last)
     assert conversation is not None
     read = [(m["role"], m["parts"][0]["content"]) for m in conversation.input]
     assert read == [(m["role"], m["content"]) for m in messages[:-2]]
@@ -183,8 +180,7 @@ async def test_growth_is_linear_in_new_text(
 def test_retention_keeps_the_store_within_bounds(tmp_path: Path) -> None:
     """The oldest traces go first, with their content; pinned ones stay."""
     store = Store(tmp_path / "t.db")
-    rows_mod = __import__("hudtrace.store.rows", fromlist=["Source"])
-    source = rows_mod.Source(b"k" * 16, b"r", b"s", None)
+    source = Source(b"k" * 16, b"r", b"s", None)
     for number in range(60):
         trace = number.to_bytes(16, "big")
         message = b"m" + number.to_bytes(15, "big")

@@ -1,0 +1,229 @@
+"""Secrets: planted everywhere, found nowhere."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openai import AsyncOpenAI
+
+import hudtrace as hud
+from hudtrace import runtime
+from hudtrace.testing import ScriptedModel, call, say
+from hudtrace.tracing.redaction import REDACTED, Redactor, is_secret_name
+
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N"
+PEM = (
+    "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA7\n-----END RSA PRIVATE KEY-----"
+)
+
+TEXTS = {
+    "openai key": ("key sk-proj-abcDEF0123456789abcd here", "sk-proj-abc"),
+    "anthropic key": ("sk-ant-api03-abcdefghijklmnop", "abcdefghijklmnop"),
+    "github token": ("ghp_abcdefghijklmnopqrstuvwxyz0123456789", "ghp_abc"),
+    "github pat": ("github_pat_11ABCDEFG0abcdefghijklmnop", "11ABCDEFG"),
+    "aws key": ("id AKIAIOSFODNN7EXAMPLE.", "AKIAIOS"),
+    "google key": ("AIzaSyA1234567890abcdefghijklmnopqrstuv", "AIzaSy"),
+    "slack token": ("xoxb-123456789012-abcdefghijkl", "xoxb-123"),
+    "gitlab token": ("glpat-abcdefghij0123456789", "glpat-abc"),
+    "hugging face": ("hf_abcdefghijklmnopqrstuvwx", "hf_abc"),
+    "jwt": (f"token is {JWT} ok", "eyJzdWIi"),
+    "private key": (f"file:\n{PEM}\nend", "MIIEpAIB"),
+    "bearer": ("Authorization: Bearer abc123def456ghi", "abc123def456ghi"),
+    "basic": ("authorization: Basic dXNlcjpwYXNzd29yZA==", "dXNlcjpwYXNz"),
+    "userinfo": ("postgres://admin:hunter2x@db.local/x", "hunter2x"),
+    "query": ("https://x.test/?api_key=s3cr3tvalue&page=2", "s3cr3tvalue"),
+    "json": ('{"user": "u", "password": "hunter2y"}', "hunter2y"),
+    "escaped json": (r'"{\"client_secret\": \"hunter2z\", \"n\": 1}"', "hunter2z"),
+    "twice escaped": (r"{\\\"access_token\\\": \\\"hunter2q\\\"}", "hunter2q"),
+    "python repr": ("{'api_key': 'hunter2w', 'x': 1}", "hunter2w"),
+    "header list": ('[("x-api-key", "hunter2v"), ("a", "b")]', "hunter2v"),
+    "assignment": ("export OPENAI_API_KEY=hunter2u99", "hunter2u99"),
+    "cookie": ("Cookie: session=hunter2s88; path=/", "hunter2s88"),
+    "number": ('{"password": 1234567}', "1234567"),
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_known_shapes(name: str) -> None:
+    """Each kind of credential is taken out of a text."""
+    text, secret = TEXTS[name]
+    clean = Redactor().text(text)
+    assert secret not in clean
+    assert REDACTED in clean
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the password is checked by the server",
+        "input_tokens: 512, max_tokens=100",
+        '{"usage": {"prompt_tokens": 12, "total_tokens": 30}}',
+        "https://example.com/a?page=2#top",
+        "author: Jane, authority: none",
+        "a basic understanding of tokens",
+        "skill sk-1 and task-sk",
+        "see user@example.com or http://host:8080/x",
+    ],
+)
+def test_plain_text_is_left_alone(text: str) -> None:
+    """Text without a credential is unchanged."""
+    assert Redactor().text(text) == text
+
+
+def test_values_under_secret_names() -> None:
+    """In data, what a secret name holds is redacted whole; counts are not."""
+    data = {
+        "password": "x",
+        "apiKey": "abc",
+        "nested": [{"X-API-Key": "abc", "token": 123456}],
+        "headers": [["Authorization", "short"], ["Accept", "json"]],
+        "input_tokens": 12,
+        "max_tokens": 100,
+        "tokens": 7,
+        "ok": True,
+    }
+    clean = Redactor().value(data)
+    assert clean["password"] == clean["apiKey"] == REDACTED
+    assert clean["nested"] == [{"X-API-Key": REDACTED, "token": REDACTED}]
+    assert clean["headers"] == [["Authorization", REDACTED], ["Accept", "json"]]
+    assert (clean["input_tokens"], clean["max_tokens"], clean["tokens"]) == (12, 100, 7)
+    assert not is_secret_name("hud.tool.errors")
+
+
+def test_literal_secrets_in_every_form() -> None:
+    """A value of the environment is found raw, quoted, escaped and in base64."""
+    secret = 'pa"ss wörd/1'
+    redactor = Redactor([secret])
+    for form in (
+        secret,
+        json.dumps(secret),
+        json.dumps(json.dumps(secret)),
+        "pa%22ss%20w%C3%B6rd%2F1",
+        "cGEic3Mgd8O2cmQvMQ==",
+    ):
+        assert "rd" not in redactor.text(f"<{form}>").replace(REDACTED, ""), form
+
+
+def test_custom_redaction() -> None:
+    """`redact=` sees each text; if it raises, the text is dropped, not kept."""
+    redactor = Redactor(custom=lambda text: text.replace("Jane", "J."))
+    assert redactor.text("Jane Doe") == "J. Doe"
+
+    def broken(text: str) -> str:
+        raise RuntimeError("no")
+
+    redactor = Redactor(custom=broken)
+    assert "Jane" not in redactor.text("Jane Doe")
+    assert redactor.failures == 1
+
+
+async def test_planted_secrets_are_nowhere(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Arguments, results, exceptions, URLs, headers: not in store, export or logs."""
+    caplog.set_level(logging.DEBUG, logger="hudtrace")
+    planted = "planted-environment-value-77"
+    monkeypatch.setenv("SOME_SERVICE_TOKEN", planted)
+    store = tmp_path / "t.db"
+    hud.configure(store=store, quiet=True)
+    exported: list[bytes] = []
+    runtime.get_runtime().pipeline.exporter = Exported(exported)
+    everything = " | ".join(text for text, _ in TEXTS.values()) + " | " + planted
+    env = hud.Environment("leaky")
+
+    @env.tool
+    def leak(password: str, note: str, headers: dict[str, str]) -> dict[str, Any]:
+        """Leak."""
+        return {"note": everything, "api_key": "short", "got": note}
+
+    @env.tool
+    def fail(text: str) -> str:
+        """Fail."""
+        raise hud.ToolError(everything)
+
+    @env.scenario("one")
+    async def one(note: str = everything) -> Any:
+        yield f"please use {everything}"
+        yield hud.Grade(1.0, explanation=everything, info={"seen": everything})
+
+    script = [
+        call(
+            (
+                "leak",
+                {
+                    "password": "hunter2-short",
+                    "note": everything,
+                    "headers": {"Authorization": "Bearer xyz", "X-Api-Key": "k1"},
+                },
+            ),
+            ("fail", {"text": everything}),
+        ),
+        say(everything),
+    ]
+    with ScriptedModel(script) as model:
+        url = model.url.replace("http://", "http://user:hunter2-url@")
+        async with AsyncOpenAI(base_url=model.url, api_key=planted) as client:
+            async with hud.eval(
+                one(note=everything), metadata={"url": url, "token": "abc"}
+            ) as ctx:
+                messages: list[Any] = [{"role": "user", "content": ctx.prompt}]
+                for _ in range(2):
+                    answer = await client.chat.completions.create(
+                        model="scripted-1",
+                        messages=messages,
+                        tools=ctx.as_openai_chat_tools(),
+                    )
+                    message = answer.choices[0].message
+                    messages.append(message)
+                    messages += await ctx.call_tools(message.tool_calls or [])
+                await ctx.submit(message.content)
+    assert ctx.result.answer == everything
+    with pytest.raises(ValueError):
+        async with hud.eval(one()) as ctx:
+            raise ValueError(everything)
+    assert hud.flush(10)
+    out = capfd.readouterr()
+    assert "failed" not in out.err
+    places = {
+        "store": store.read_bytes() + Path(f"{store}-wal").read_bytes(),
+        "export": b"".join(exported),
+        "logs": (caplog.text + out.out + out.err).encode(),
+    }
+    assert b"[redacted]" in places["store"]
+    assert b"[redacted]" in places["export"]
+    secrets = [secret for _, secret in TEXTS.values()]
+    secrets += [planted, "hunter2-short", "hunter2-url", "Bearer xyz"]
+    assert len(secrets) >= 20
+    for place, data in places.items():
+        for secret in secrets:
+            assert secret.encode() not in data, (place, secret)
+
+
+class Exported:
+    """Keeps the bytes that the standard exporter would send."""
+
+    name = "kept"
+
+    def __init__(self, sink: list[bytes]) -> None:
+        self._sink = sink
+        self.ledger: Any = None
+
+    def put(self, written: list[Any], redactor: Any) -> None:
+        from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+
+        from hudtrace.delivery.export import as_readable
+
+        spans = [as_readable(item, redactor, True) for item in written]
+        self._sink.append(encode_spans(spans).SerializeToString())
+
+    def flush(self, timeout: float) -> bool:
+        return True
+
+    def close(self, timeout: float) -> None: ...
