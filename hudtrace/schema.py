@@ -92,7 +92,7 @@ def summary_of(function: Callable[..., Any]) -> str:
     import docstring_parser
 
     doc = docstring_parser.parse(inspect.getdoc(function) or "")
-    return doc.description or ""
+    return (doc.description or "").strip()
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:

@@ -218,7 +218,7 @@ async def test_body_raises(stored: Stored, task: hud.Task) -> None:
     """An error of the body is passed on as it is, and nothing is graded."""
     error = ValueError("mine")
     ctx = hud.eval(task)
-    with pytest.raises(ValueError) as caught:  # noqa: PT012
+    with pytest.raises(ValueError) as caught:
         async with ctx:
             await ctx.submit("JR")
             raise error

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def hud_store(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A trace store that lives as long as the test session; its path."""
-    from hudtrace import configure
+    from hudtrace.runtime import configure
 
     path = tmp_path_factory.mktemp("hudtrace") / "traces.db"
     configure(store=path, quiet=True)

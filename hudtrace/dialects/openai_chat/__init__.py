@@ -1,0 +1,57 @@
+"""OpenAI Chat Completions: tools, tool calls, requests, responses, streams.
+
+Reads the SDK's objects as well as plain dicts. Whatever a server or a user
+sends, reading never raises: what cannot be understood is kept as it is.
+Source: OpenAI API reference, chat completions.
+"""
+
+from hudtrace.dialects.openai_chat.calls import export, parse, reply
+from hudtrace.dialects.openai_chat.reading import (
+    finish_reason,
+    message_key,
+    read_message,
+    read_request,
+    read_response,
+    read_usage,
+    request_parameters,
+)
+from hudtrace.dialects.openai_chat.streams import (
+    StreamFold,
+    body_complete,
+    body_error,
+    body_usage,
+    read_body,
+)
+from hudtrace.dialects.openai_chat.writing import (
+    write_chunks,
+    write_messages,
+    write_response,
+    write_usage,
+)
+
+name = "openai_chat"
+title = "OpenAI Chat Completions tool call"
+
+__all__ = [
+    "StreamFold",
+    "body_complete",
+    "body_error",
+    "body_usage",
+    "export",
+    "finish_reason",
+    "message_key",
+    "name",
+    "parse",
+    "read_body",
+    "read_message",
+    "read_request",
+    "read_response",
+    "read_usage",
+    "reply",
+    "request_parameters",
+    "title",
+    "write_chunks",
+    "write_messages",
+    "write_response",
+    "write_usage",
+]

@@ -1,0 +1,72 @@
+"""Tools and tool calls of OpenAI Chat Completions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from hudtrace.dialects.openai_chat.fields import get
+from hudtrace.dialects.strict import strict_schema
+from hudtrace.tools import Tool, ToolCall, ToolResult
+
+Json = dict[str, Any]
+
+
+def export(tools: Iterable[Tool], *, strict: bool = False) -> list[Json]:
+    """Return *tools* in this format.
+
+    With *strict*, schemas are closed as strict mode asks; a tool whose schema
+    cannot be (it has an open map) stays non-strict.
+    """
+    return [_export(tool, strict=strict) for tool in tools]
+
+
+def _export(tool: Tool, *, strict: bool) -> Json:
+    function: Json = {"name": tool.name, "description": tool.description}
+    closed = strict_schema(tool.input_schema) if strict else None
+    function["parameters"] = tool.input_schema if closed is None else closed
+    if closed is not None:
+        function["strict"] = True
+    return {"type": "function", "function": function}
+
+
+def parse(native: object) -> ToolCall | None:
+    """Read a tool call (object or dict); None if *native* is something else."""
+    function = get(native, "function")
+    called = get(function, "name")
+    if not isinstance(called, str):
+        return None
+    call_id = get(native, "id")
+    arguments, problem = read_arguments(get(function, "arguments"))
+    return ToolCall(
+        called,
+        arguments,
+        call_id if isinstance(call_id, str) else None,
+        problem,
+        native,
+    )
+
+
+def reply(call: ToolCall, result: ToolResult) -> Json:
+    """Return *result* as the message that answers *call*."""
+    text = result.text
+    if result.is_error and not text.lower().startswith("error"):
+        text = f"Error: {text}"
+    return {"role": "tool", "tool_call_id": call.id or "", "content": text}
+
+
+def read_arguments(raw: Any) -> tuple[Json | None, str | None]:
+    """Return the arguments as an object, or None and the problem, for the model."""
+    if raw is None or raw == "":
+        return {}, None
+    if isinstance(raw, Mapping):
+        return dict(raw), None
+    try:
+        read = json.loads(raw)
+    except (TypeError, ValueError, RecursionError) as error:
+        return None, f"the arguments are not valid JSON ({error}); send a JSON object"
+    if not isinstance(read, dict):
+        kind = type(read).__name__
+        return None, f"the arguments are a JSON {kind}; send a JSON object"
+    return read, None

@@ -1,0 +1,63 @@
+"""Members of the SDK's objects and of plain dicts, read alike, without errors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+
+def get(thing: Any, key: str) -> Any:
+    """Return a member of an object or a dict, None if there is none."""
+    if isinstance(thing, Mapping):
+        return thing.get(key)
+    if thing is None or isinstance(thing, str | int | float | list | tuple):
+        return None
+    try:
+        return getattr(thing, key, None)
+    except Exception:  # a property of a stranger's object may do anything
+        return None
+
+
+def list_of(value: Any) -> list[Any]:
+    """Return a list or tuple as a list, anything else as an empty one."""
+    if isinstance(value, list):
+        return value
+    if isinstance(value, tuple):
+        return list(value)
+    return []
+
+
+def text_or_none(value: Any) -> str | None:
+    """Return *value* if it is text."""
+    return value if isinstance(value, str) else None
+
+
+def count(thing: Any, key: str) -> int:
+    """Return a member that counts something, 0 if it is no count."""
+    value = get(thing, key)
+    return value if isinstance(value, int) and value >= 0 else 0
+
+
+def plain(thing: Any) -> Any:
+    """Return an object of the SDK as plain data."""
+    dump = getattr(thing, "model_dump", None)
+    if callable(dump):
+        try:
+            return dump(mode="json", exclude_unset=True)
+        except Exception:
+            return str(thing)
+    return dict(thing) if isinstance(thing, Mapping) else thing
+
+
+def as_text(value: Any) -> str:
+    """Return text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def json_or_none(text: bytes) -> Any:
+    """Return what *text* says as JSON, None if it is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None

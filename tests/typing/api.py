@@ -1,0 +1,61 @@
+"""Code as users write it; a type checker must accept all of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import hud
+
+env = hud.Environment("typed")
+
+
+@env.tool
+def double(n: int) -> int:
+    """Double a number."""
+    return 2 * n
+
+
+@env.tool(name="half", timeout=1.0, run_in="loop", parallel=False)
+def halve(n: int) -> float:
+    """Halve a number."""
+    return n / 2
+
+
+@env.scenario("sum", reward_range=(0.0, 1.0))
+async def add(a: int, b: int = 1) -> AsyncIterator[object]:
+    """Ask for a sum."""
+    yield f"{a} + {b}?"
+    yield hud.Grade(1.0, [hud.SubScore("exact", 1.0)], explanation="right")
+
+
+task: hud.Task = add(1, b=2)
+same: hud.Task = env("sum", a=1, b=2)
+
+
+async def run() -> float | None:
+    limits = hud.Limits(time=10, turns=3)
+    async with hud.eval(task, agent="a@1", limits=limits, variant={"p": 1}) as ctx:
+        tools: list[dict[str, object]] = ctx.as_openai_chat_tools(strict=True)
+        assert tools
+        await ctx.call_tool("double", n=2)
+        await ctx.submit("3")
+    result: hud.EvalResult = ctx.result
+    await result.delivered(timeout=1)
+    return result.reward
+
+
+@hud.traced_eval(task)
+async def bound(ctx: hud.EvalContext) -> None:
+    await ctx.submit("3")
+
+
+@hud.traced_eval
+def bare(n: int) -> int:
+    hud.score(1.0, name="fine")
+    return double(n)
+
+
+try:
+    hud.configure(store="off")
+except hud.errors.ConfigurationError as error:
+    print(error)
