@@ -1,0 +1,1 @@
+"""Benchmarks: each contender in a process of its own, rounds interleaved."""

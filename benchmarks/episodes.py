@@ -1,0 +1,307 @@
+"""Episodes and model calls through the openai client, traced beside untraced.
+
+An episode is two model calls, one tool call and a reward. The client's
+transport is in the process, so that the harness is what is measured.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.rounds import Figures, middle, print_rows, race, ratio, serve
+
+EPISODES = 300
+CALLS = 400
+STREAMS = 120
+CHUNKS = 50
+TOOLS: Any = [
+    {
+        "type": "function",
+        "function": {
+            "name": "lookup",
+            "description": "Look something up.",
+            "parameters": {
+                "type": "object",
+                "properties": {"name": {"type": "string"}},
+                "required": ["name"],
+                "additionalProperties": False,
+            },
+        },
+    }
+]
+
+
+def _body(message: Any, finish: str) -> bytes:
+    return json.dumps(
+        {
+            "id": "chatcmpl-1",
+            "object": "chat.completion",
+            "created": 1,
+            "model": "scripted-1",
+            "choices": [{"index": 0, "message": message, "finish_reason": finish}],
+            "usage": {"prompt_tokens": 50, "completion_tokens": 10, "total_tokens": 60},
+        }
+    ).encode()
+
+
+CALL = _body(
+    {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [
+            {
+                "id": "call_1",
+                "type": "function",
+                "function": {"name": "lookup", "arguments": '{"name": "HUD"}'},
+            }
+        ],
+    },
+    "tool_calls",
+)
+ANSWER = _body({"role": "assistant", "content": "The initials are JR."}, "stop")
+
+
+def _stream_body() -> bytes:
+    head = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    lines = []
+    for _ in range(CHUNKS):
+        choice = {"index": 0, "delta": {"content": "word "}, "finish_reason": None}
+        lines.append({**head, "choices": [choice]})
+    last = {"index": 0, "delta": {}, "finish_reason": "stop"}
+    lines.append({**head, "choices": [last]})
+    usage = {"prompt_tokens": 5, "completion_tokens": 50, "total_tokens": 55}
+    lines.append({**head, "choices": [], "usage": usage})
+    data = b"".join(b"data: " + json.dumps(line).encode() + b"\n\n" for line in lines)
+    return data + b"data: [DONE]\n\n"
+
+
+STREAM = _stream_body()
+
+
+def client() -> Any:
+    """Return a real client whose transport answers from memory."""
+    import httpx2
+    from openai import AsyncOpenAI
+
+    class Stream(httpx2.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            for start in range(0, len(STREAM), 512):
+                yield STREAM[start : start + 512]
+
+    class Transport(httpx2.AsyncBaseTransport):
+        async def handle_async_request(self, request: Any) -> Any:
+            body = await request.aread()
+            if b'"stream":true' in body:
+                kind = {"content-type": "text/event-stream"}
+                return httpx2.Response(200, headers=kind, stream=Stream())
+            answer = ANSWER if b'"role":"tool"' in body else CALL
+            kind = {"content-type": "application/json"}
+            return httpx2.Response(200, headers=kind, content=answer)
+
+    http = httpx2.AsyncClient(transport=Transport())
+    return AsyncOpenAI(base_url="http://model.test/v1", api_key="x", http_client=http)
+
+
+def lookup(name: str) -> str:
+    """Look something up."""
+    return "Jay Ram"
+
+
+async def bare_episode(openai: Any) -> float:
+    """The untraced loop: two calls, a tool, a comparison."""
+    messages: list[Any] = [{"role": "user", "content": "Initials of the CEO of HUD?"}]
+    while True:
+        response = await openai.chat.completions.create(
+            model="scripted-1", messages=messages, tools=TOOLS
+        )
+        message = response.choices[0].message
+        messages.append(message)
+        if not message.tool_calls:
+            return 1.0 if "JR" in (message.content or "") else 0.0
+        for call in message.tool_calls:
+            result = lookup(**json.loads(call.function.arguments))
+            messages.append(
+                {"role": "tool", "tool_call_id": call.id, "content": result}
+            )
+
+
+def traced(run_in: Any) -> Callable[[], Callable[[], Figures]]:
+    """The same loop inside `hud.eval`, its tool in *run_in*."""
+
+    def setup() -> Callable[[], Figures]:
+        import hudtrace as hud
+
+        folder = Path(tempfile.mkdtemp(prefix="hudtrace-bench-"))
+        hud.configure(store=folder / "traces.db", quiet=True)
+        env = hud.Environment("bench")
+        env.tool(run_in=run_in)(lookup)
+
+        @env.scenario("one")
+        async def one() -> Any:
+            answer = yield "Initials of the CEO of HUD?"
+            yield 1.0 if "JR" in (answer or "") else 0.0
+
+        task = one()
+
+        async def episode(openai: Any) -> float:
+            async with hud.eval(task) as ctx:
+                messages: list[Any] = [{"role": "user", "content": ctx.prompt}]
+                while True:
+                    response = await openai.chat.completions.create(
+                        model="scripted-1",
+                        messages=messages,
+                        tools=ctx.as_openai_chat_tools(),
+                    )
+                    message = response.choices[0].message
+                    messages.append(message)
+                    if not message.tool_calls:
+                        break
+                    for call in message.tool_calls:
+                        messages.append(await ctx.call_tool(call))
+                await ctx.submit(message.content)
+            return ctx.result.reward or 0.0
+
+        return lambda: _episodes(episode, lambda: hud.flush(60))
+
+    return setup
+
+
+def untraced() -> Callable[[], Figures]:
+    """The loop without hudtrace."""
+    return lambda: _episodes(bare_episode, lambda: None)
+
+
+def _episodes(episode: Callable[[Any], Any], flush: Callable[[], object]) -> Figures:
+    at_once = 500 if "500" in sys.argv[2] else 50
+
+    async def run() -> None:
+        openai = client()
+        slots = asyncio.Semaphore(at_once)
+
+        async def one() -> None:
+            async with slots:
+                assert await episode(openai) == 1.0
+
+        count = EPISODES if at_once == 50 else 1000
+        await asyncio.gather(*(one() for _ in range(count)))
+        await openai.close()
+
+    cpu = time.process_time()
+    asyncio.run(run())
+    flush()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"cpu": time.process_time() - cpu, "rss": peak}
+
+
+def calls(instrumented: bool, stream: bool, prompt: str) -> Callable[[], Figures]:
+    """Model calls one after another, instrumented or not."""
+    flush: Callable[[], object] = lambda: None  # noqa: E731
+    if instrumented:
+        import hudtrace as hud
+
+        folder = Path(tempfile.mkdtemp(prefix="hudtrace-bench-"))
+        hud.configure(store=folder / "traces.db", quiet=True)
+        flush = lambda: hud.flush(60)  # noqa: E731
+    numbers = iter(range(10**9))
+
+    async def run() -> None:
+        openai = client()
+        for _ in range(STREAMS if stream else CALLS):
+            text = f"{next(numbers)} {prompt}" if len(prompt) > 1000 else prompt
+            messages: Any = [{"role": "user", "content": text}]
+            answer = await openai.chat.completions.create(
+                model="scripted-1", messages=messages, tools=TOOLS, stream=stream
+            )
+            if stream:
+                async for _ in answer:
+                    pass
+        await openai.close()
+
+    def measure() -> Figures:
+        cpu = time.process_time()
+        asyncio.run(run())
+        flush()
+        return {"cpu": time.process_time() - cpu}
+
+    return measure
+
+
+LONG = " ".join(f"word{n % 997}" for n in range(18_000))
+CONTENDERS: dict[str, Callable[[], Callable[[], Figures]]] = {
+    "untraced": untraced,
+    "inline": traced("loop"),
+    "thread": traced("thread"),
+    "untraced-500": untraced,
+    "inline-500": traced("loop"),
+    "call-bare": lambda: calls(False, False, "hello"),
+    "call": lambda: calls(True, False, "hello"),
+    "stream-bare": lambda: calls(False, True, "hello"),
+    "stream": lambda: calls(True, True, "hello"),
+    "long-bare": lambda: calls(False, False, LONG),
+    "long": lambda: calls(True, False, LONG),
+}
+
+
+def main(rounds: int = 7) -> None:
+    """Print the table."""
+    here = "benchmarks.episodes"
+    fifty = race(here, ["untraced", "inline", "thread"], rounds)
+    five_hundred = race(here, ["untraced-500", "inline-500"], 3)
+    single = race(here, ["call-bare", "call", "stream-bare", "stream"], rounds)
+    long = race(here, ["long-bare", "long"], rounds)
+    base, many = fifty["untraced"], five_hundred["untraced-500"]
+    per = EPISODES / 1000
+    print_rows(
+        "Episodes and calls (CPU, all threads, with the durable store)",
+        [
+            (
+                "episode, 50 at once, tool in the loop",
+                f"{ratio(fifty['inline'], base, 'cpu')}; "
+                f"{middle(fifty['inline'], 'cpu') / per:.2f} to "
+                f"{middle(base, 'cpu') / per:.2f} ms",
+                "<= 1.45",
+            ),
+            (
+                "episode, 50 at once, tool in a thread",
+                ratio(fifty["thread"], base, "cpu"),
+                "<= 1.65",
+            ),
+            (
+                "peak memory, 500 at once",
+                f"{ratio(five_hundred['inline-500'], many, 'rss')}; "
+                f"{middle(five_hundred['inline-500'], 'rss'):.0f} to "
+                f"{middle(many, 'rss'):.0f} MB",
+                "<= 1.5",
+            ),
+            (
+                "call with content",
+                ratio(single["call"], single["call-bare"], "cpu"),
+                "<= 1.18",
+            ),
+            (
+                f"stream of {CHUNKS} chunks with content",
+                ratio(single["stream"], single["stream-bare"], "cpu"),
+                "<= 1.20",
+            ),
+            (
+                "call with a new 30,000-token prompt",
+                ratio(long["long"], long["long-bare"], "cpu"),
+                "<= 1.3 (reach)",
+            ),
+        ],
+    )
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["contender"]:
+        serve(CONTENDERS)
+    else:
+        main()

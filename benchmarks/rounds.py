@@ -1,0 +1,85 @@
+"""Runs contenders side by side and prints ratios: median of interleaved rounds.
+
+Each contender is one process that lives through all rounds. It gets a round's
+number on stdin and answers with a JSON line of figures. Rounds are longer than
+three commits of the store, so that no work falls after them.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+Figures = dict[str, float]
+
+
+def serve(contenders: Mapping[str, Callable[[], Callable[[], Figures]]]) -> None:
+    """Be the contender named on the command line: set up, then a round a line."""
+    run = contenders[sys.argv[2]]()
+    for _ in sys.stdin:
+        print(json.dumps(run()), flush=True)
+
+
+def race(module: str, names: Sequence[str], rounds: int) -> dict[str, list[Figures]]:
+    """Run *rounds* of each contender, in random order, the first thrown away."""
+    running = {
+        name: subprocess.Popen(
+            [sys.executable, "-m", module, "contender", name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name in names
+    }
+    results: dict[str, list[Figures]] = {name: [] for name in names}
+    try:
+        for number in range(rounds + 1):
+            for name in random.sample(list(names), len(names)):
+                figures = _round(running[name])
+                if number:
+                    results[name].append(figures)
+            print(f"\r{module}: round {number}/{rounds}", end="", file=sys.stderr)
+        print(file=sys.stderr)
+    finally:
+        for process in running.values():
+            assert process.stdin is not None
+            process.stdin.close()
+            process.wait(60)
+    return results
+
+
+def _round(process: subprocess.Popen[str]) -> Figures:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+    line = process.stdout.readline()
+    if not line:
+        raise RuntimeError(f"{process.args} ended")
+    figures: Figures = json.loads(line)
+    return figures
+
+
+def ratio(ours: Sequence[Figures], base: Sequence[Figures], key: str) -> str:
+    """Return the median (min to max) of the rounds' ratios of one figure."""
+    ratios = [a[key] / b[key] for a, b in zip(ours, base, strict=True)]
+    low, high = min(ratios), max(ratios)
+    return f"{statistics.median(ratios):.2f} ({low:.2f} to {high:.2f})"
+
+
+def middle(rounds: Sequence[Figures], key: str) -> float:
+    """Return the median of one figure."""
+    return statistics.median(figures[key] for figures in rounds)
+
+
+def print_rows(title: str, rows: Sequence[tuple[str, str, str]]) -> None:
+    """Print a table: what was measured, the figure, and the goal."""
+    width = max(len(row[0]) for row in rows)
+    middle_width = max(len(row[1]) for row in rows)
+    print(f"\n{title}")
+    for what, figure, goal in rows:
+        print(f"  {what.ljust(width)}  {figure.ljust(middle_width)}  goal {goal}")
