@@ -2,7 +2,8 @@
 
 Works on the response objects of httpx and httpx2, whatever reads them: an SDK
 stream, a raw response, or the user's own loop. What the user gets is
-untouched; the end of the body, in whatever way it comes, finishes the exchange.
+untouched; the end of the body, in whatever way it comes, finishes the exchange
+and gives the response its own methods back.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from hudtrace.instrumentation.engine import Exchange
 
 _MAX_KEPT = 32 << 20  # bytes of one body
+_REPLACED = ("iter_bytes", "aiter_bytes", "close", "aclose")
 
 
 def watch_body(response: Any, exchange: Exchange) -> None:
@@ -23,10 +25,10 @@ def watch_body(response: Any, exchange: Exchange) -> None:
 
     The response must not have been read yet, or wholly.
     """
-    if getattr(response, "is_stream_consumed", False) or hasattr(response, "_content"):
+    if hasattr(response, "_content"):
         exchange.read(response.content)
         return
-    body = _Body(exchange)
+    body = _Body(response, exchange)
     kind = type(response)
 
     def iter_bytes(*args: Any, **kwargs: Any) -> Iterator[bytes]:
@@ -47,17 +49,18 @@ def watch_body(response: Any, exchange: Exchange) -> None:
         finally:
             body.closed()
 
-    response.iter_bytes = iter_bytes
-    response.aiter_bytes = aiter_bytes
-    response.close = close
-    response.aclose = aclose
-    weakref.finalize(response, body.end, "abandoned").atexit = False
+    for name, method in zip(
+        _REPLACED, (iter_bytes, aiter_bytes, close, aclose), strict=True
+    ):
+        setattr(response, name, method)
+    weakref.finalize(response, body.dropped).atexit = False
 
 
 class _Body:
     """The bytes of one body so far."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, response: Any, exchange: Exchange) -> None:
+        self._response = weakref.ref(response)
         self._exchange: Exchange | None = exchange
         self._pieces: list[bytes] = []
         self._kept = 0
@@ -69,16 +72,14 @@ class _Body:
         try:
             for piece in pieces:
                 self._take(piece)
-                self._reading = False
                 yield piece
                 self._reading = True
         except GeneratorExit:
-            self.end("closed")
-            raise
+            raise  # given up; the response is closed or dropped next
         except BaseException as error:
             self._failed(error)
             raise
-        self.end(None)
+        self._end()
 
     async def aobserve(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """Pass *pieces* on, and end with them."""
@@ -86,31 +87,49 @@ class _Body:
         try:
             async for piece in pieces:
                 self._take(piece)
-                self._reading = False
                 yield piece
                 self._reading = True
         except GeneratorExit:
-            self.end("closed")
-            raise
+            raise  # given up; the response is closed or dropped next
         except BaseException as error:
             self._failed(error)
             raise
-        self.end(None)
+        self._end()
 
     def closed(self) -> None:
         """The response was closed: by its user, or by itself on its way to an end."""
         if not self._reading:
-            self.end("closed")
+            self._end("closed")
 
-    def end(self, incomplete: str | None, error: BaseException | None = None) -> None:
-        """Finish the exchange; only the first end counts."""
-        exchange, self._exchange = self._exchange, None
+    def dropped(self) -> None:
+        """The response was collected; nobody read on or closed it."""
+        exchange, raw = self._release()
         if exchange is not None:
-            raw = b"".join(self._pieces)
-            self._pieces.clear()
-            exchange.read(raw, error=error, incomplete=incomplete)
+            exchange.abandoned(raw)
+
+    def _end(
+        self, incomplete: str | None = None, error: BaseException | None = None
+    ) -> None:
+        response = self._response()
+        unread = not getattr(response, "is_stream_consumed", False)
+        exchange, raw = self._release()
+        if exchange is not None:
+            exchange.read(raw, error=error, incomplete=incomplete, unread=unread)
+
+    def _release(self) -> tuple[Exchange | None, bytes]:
+        """Let go of everything; only the first caller gets the exchange."""
+        exchange, self._exchange = self._exchange, None
+        raw = b"".join(self._pieces)
+        self._pieces.clear()
+        response = self._response()
+        own = {} if response is None else vars(response)
+        for name in _REPLACED:
+            if getattr(own.get(name), "__module__", None) == __name__:
+                del own[name]
+        return exchange, raw
 
     def _take(self, piece: bytes) -> None:
+        self._reading = False
         exchange = self._exchange
         if exchange is None:
             return
@@ -121,7 +140,5 @@ class _Body:
             self._pieces.append(piece)
 
     def _failed(self, error: BaseException) -> None:
-        if isinstance(error, asyncio.CancelledError):
-            self.end("cancelled", error)
-        else:
-            self.end("error", error)
+        cancelled = isinstance(error, asyncio.CancelledError)
+        self._end("cancelled" if cancelled else "error", error)

@@ -7,7 +7,9 @@ read, or a response whose body the user is going to read.
 
 from __future__ import annotations
 
+import _thread
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -103,6 +105,7 @@ class Exchange:
         "_dialect",
         "_stream",
         "_stream_error",
+        "arrived",
         "call",
         "first_byte",
         "retries",
@@ -121,6 +124,7 @@ class Exchange:
         self._stream_error = stream_error
         self.retries = 0
         self.first_byte: int | None = None
+        self.arrived: Any = None  # the HTTP response, until it is parsed
         self._dialect = dialect
         self._stream = stream
         self._content = Content(dialect, body, stream=stream)
@@ -139,27 +143,44 @@ class Exchange:
         *,
         error: BaseException | None = None,
         incomplete: str | None = None,
+        unread: bool = False,
     ) -> None:
-        """Finish with the bytes that were read, to the end or not."""
+        """Finish with the bytes that were read, to the end or not.
+
+        *unread* says that nobody has asked for any.
+        """
         try:
             dialect, stream = self._dialect, self._stream
             self._content.read(raw)
-            usage = dialect.body_usage(raw, stream=stream)
+            usage = dialect.body_usage(raw, stream=stream) if raw else None
             if incomplete == "closed" and dialect.body_complete(raw, stream=stream):
                 incomplete = None
-            attributes = {}
-            if not raw and error is None and incomplete is not None:
-                attributes[semconv.RESPONSE_UNREAD] = True
-            failure = dialect.body_error(raw, stream=stream) if raw else None
-            if failure is not None and error is None:
-                error = ModelError(failure, self._stream_error)
-                incomplete = "error"
+            attributes = {semconv.RESPONSE_UNREAD: True} if unread else {}
+            if error is None and b'"error"' in raw:
+                failure = dialect.body_error(raw, stream=stream)
+                if failure is not None:
+                    error = ModelError(failure, self._stream_error)
+                    incomplete = "error"
             self._finish(usage, attributes, error=error, incomplete=incomplete)
         except Exception as fault:
             internal_error("reading a stream", fault)
 
+    def abandoned(self, raw: bytes = b"") -> None:
+        """Finish with what was read of an answer that nobody holds any more.
+
+        The garbage collector calls this, at any moment: also where this thread
+        holds a lock that the end of a span takes. So the end comes from another
+        thread, started without the locks of `threading`.
+        """
+        with contextlib.suppress(RuntimeError):  # the interpreter is going down
+            how = {"incomplete": "abandoned", "unread": self.first_byte is None}
+            _thread.start_new_thread(self.read, (raw,), how)
+
     def failed(self, error: BaseException) -> None:
-        """Finish with an error: of the request, the connection, or cancellation."""
+        """Finish with an error: of the request, the answer's parsing, cancellation."""
+        if isinstance(error, GeneratorExit):
+            self.abandoned()  # the coroutine was collected
+            return
         attributes = {}
         status = getattr(error, "status_code", None)
         if isinstance(status, int):
@@ -167,13 +188,23 @@ class Exchange:
         cancelled = isinstance(error, asyncio.CancelledError)
         try:
             self._finish(
-                None,
+                self._unparsed_usage(),
                 attributes,
                 error=error,
                 incomplete="cancelled" if cancelled else None,
             )
         except Exception as fault:
             internal_error("noting a failed call", fault)
+
+    def _unparsed_usage(self) -> Usage | None:
+        """Keep an answer that arrived but was not what the caller could parse."""
+        response, self.arrived = self.arrived, None
+        if not hasattr(response, "_content"):
+            return None
+        raw = response.content
+        self._content.read(raw)
+        usage: Usage | None = self._dialect.body_usage(raw, stream=self._stream)
+        return usage
 
     def _finish(
         self,
@@ -247,7 +278,7 @@ def _reply_attributes(reply: ModelReply) -> Json:
 
 def _size(messages: Any) -> int:
     total = 0
-    for message in messages or ():
+    for message in messages if isinstance(messages, list) else ():
         content = message.get("content") if isinstance(message, dict) else None
         total += len(content) if isinstance(content, str) else 1000
     return total

@@ -7,7 +7,7 @@ parsed and raw calls and the stream helpers. Tried with openai 1.109 to 3.54.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from opentelemetry import context as otel_context
@@ -16,7 +16,7 @@ from hudtrace import semconv
 from hudtrace.dialects import openai_chat
 from hudtrace.instrumentation.bodies import watch_body
 from hudtrace.instrumentation.engine import Exchange, guarded
-from hudtrace.notices import notify_once
+from hudtrace.notices import internal_error, notify_once
 from hudtrace.tracing.model_call import open_call
 
 _EXCHANGE = otel_context.create_key("hudtrace-exchange")
@@ -28,44 +28,53 @@ def patch() -> Callable[[], None] | None:
     """Hook into the installed client; return how to undo it, None if that fails."""
     from openai import _base_client
 
-    undo: list[Callable[[], None]] = []
-    for name, wrap in (("SyncAPIClient", _sync), ("AsyncAPIClient", _async)):
-        client = getattr(_base_client, name, None)
-        original = getattr(client, "request", None)
-        if original is None:
-            notify_once(
-                "openai-hook",
-                f"this version of openai has no {name}.request; its calls are not "
-                f"traced",
-            )
-            return None
-        undo.append(_replace(client, "request", wrap(original)))
-        retry = getattr(client, "_sleep_for_retry", None)
-        if retry is not None:
-            undo.append(_replace(client, "_sleep_for_retry", _counting(retry)))
-
-    def undo_all() -> None:
-        for step in undo:
-            step()
-
-    return undo_all
+    clients = [
+        getattr(_base_client, "SyncAPIClient", None),
+        getattr(_base_client, "AsyncAPIClient", None),
+    ]
+    if not all("request" in getattr(client, "__dict__", ()) for client in clients):
+        notify_once(
+            "openai-hook",
+            "this version of openai has no `request` where it is looked for; its "
+            "calls are not traced",
+        )
+        return None
+    hooks = _Hooks()
+    for client, wrap in zip(clients, (_sync, _async), strict=True):
+        hooks.replace(client, "request", wrap)
+        hooks.replace(client, "_sleep_for_retry", _noting(_note_retry))
+        hooks.replace(client, "_process_response", _noting(_note_arrival))
+    return hooks.undo
 
 
-def _replace(owner: Any, name: str, wrapper: Any) -> Callable[[], None]:
-    original = owner.__dict__[name]
-    setattr(owner, name, wrapper)
+class _Hooks:
+    """The methods of the client that are replaced; `active` until they are not."""
 
-    def undo() -> None:
-        if owner.__dict__.get(name) is wrapper:
-            setattr(owner, name, original)
+    def __init__(self) -> None:
+        self.active = True
+        self._replaced: list[tuple[Any, str, Any, Any]] = []
 
-    return undo
+    def replace(
+        self, owner: Any, name: str, wrap: Callable[[Any, _Hooks], Any]
+    ) -> None:
+        """Put a wrapper around a method of *owner*, if it has it."""
+        original = vars(owner).get(name)
+        if original is not None:
+            wrapper = functools.wraps(original)(wrap(original, self))
+            setattr(owner, name, wrapper)
+            self._replaced.append((owner, name, original, wrapper))
+
+    def undo(self) -> None:
+        """Give the methods back; one that others have wrapped since only passes on."""
+        self.active = False
+        for owner, name, original, wrapper in self._replaced:
+            if vars(owner).get(name) is wrapper:
+                setattr(owner, name, original)
 
 
-def _sync(original: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(original)
+def _sync(original: Callable[..., Any], hooks: _Hooks) -> Callable[..., Any]:
     def request(self: Any, *args: Any, **kwargs: Any) -> Any:
-        exchange = _begin(self, args, kwargs)
+        exchange = _begin(self, args, kwargs) if hooks.active else None
         if exchange is None:
             return original(self, *args, **kwargs)
         token = otel_context.attach(_inside(exchange))
@@ -76,16 +85,15 @@ def _sync(original: Callable[..., Any]) -> Callable[..., Any]:
             raise
         finally:
             otel_context.detach(token)
-        guarded("watching an answer", lambda: _watch(result, exchange))
+        _watch(result, exchange)
         return result
 
     return request
 
 
-def _async(original: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(original)
+def _async(original: Callable[..., Any], hooks: _Hooks) -> Callable[..., Any]:
     async def request(self: Any, *args: Any, **kwargs: Any) -> Any:
-        exchange = _begin(self, args, kwargs)
+        exchange = _begin(self, args, kwargs) if hooks.active else None
         if exchange is None:
             return await original(self, *args, **kwargs)
         token = otel_context.attach(_inside(exchange))
@@ -96,35 +104,54 @@ def _async(original: Callable[..., Any]) -> Callable[..., Any]:
             raise
         finally:
             otel_context.detach(token)
-        guarded("watching an answer", lambda: _watch(result, exchange))
+        _watch(result, exchange)
         return result
 
     return request
 
 
-def _counting(original: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(original)
-    def sleep_for_retry(self: Any, *args: Any, **kwargs: Any) -> Any:
-        exchange = otel_context.get_value(_EXCHANGE)
-        if isinstance(exchange, Exchange):
-            exchange.retries += 1
-        return original(self, *args, **kwargs)
+def _noting(
+    note: Callable[[Exchange, Mapping[str, Any]], None],
+) -> Callable[[Any, _Hooks], Any]:
+    """Make a wrapper that tells the exchange under way, then passes on."""
 
-    return sleep_for_retry
+    def wrap(original: Callable[..., Any], hooks: _Hooks) -> Callable[..., Any]:
+        def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+            exchange = otel_context.get_value(_EXCHANGE) if hooks.active else None
+            if isinstance(exchange, Exchange):
+                note(exchange, kwargs)
+            return original(self, *args, **kwargs)
+
+        return method
+
+    return wrap
+
+
+def _note_retry(exchange: Exchange, _: Mapping[str, Any]) -> None:
+    exchange.retries += 1
+
+
+def _note_arrival(exchange: Exchange, arguments: Mapping[str, Any]) -> None:
+    exchange.arrived = arguments.get("response")
 
 
 def _begin(client: Any, args: Any, kwargs: Any) -> Exchange | None:
     """Open the call if this is a chat completion, else return None."""
     options = kwargs.get("options") or (args[1] if len(args) > 1 else None)
-    body = getattr(options, "json_data", None)
-    url = str(getattr(options, "url", ""))
-    if not isinstance(body, dict) or not url.endswith(_CHAT):
+    if not str(getattr(options, "url", "")).endswith(_CHAT):
         return None
     stream = bool(kwargs.get("stream"))
-    described = guarded("describing a request", lambda: _describe(client, body, stream))
-    if described is None:
+    opened: Exchange | None = guarded(
+        "opening a call", lambda: _open(client, options, stream)
+    )
+    return opened
+
+
+def _open(client: Any, options: Any, stream: bool) -> Exchange | None:
+    body = _body(options)
+    if body is None:
         return None
-    name, attributes = described
+    name, attributes = _describe(client, body, stream)
     call = open_call(name, attributes, model=attributes.get(semconv.REQUEST_MODEL))
     if call is None:
         return None
@@ -133,7 +160,17 @@ def _begin(client: Any, args: Any, kwargs: Any) -> Exchange | None:
     )
 
 
-def _describe(client: Any, body: Any, stream: bool) -> tuple[str, dict[str, Any]]:
+def _body(options: Any) -> Mapping[str, Any] | None:
+    body = options.json_data
+    if not isinstance(body, dict):
+        return None
+    extra = getattr(options, "extra_json", None)  # the caller's `extra_body`
+    return {**body, **extra} if isinstance(extra, Mapping) else body
+
+
+def _describe(
+    client: Any, body: Mapping[str, Any], stream: bool
+) -> tuple[str, dict[str, Any]]:
     model = body.get("model")
     url = client._base_url
     attributes = {
@@ -155,10 +192,24 @@ def _inside(exchange: Exchange) -> Any:
 
 def _watch(result: Any, exchange: Exchange) -> None:
     """Finish with a parsed answer, or when the body has been read."""
-    raw = getattr(result, "http_response", None)  # a raw response
-    if raw is None:
-        raw = getattr(result, "response", None)  # a stream
-    if raw is not None and hasattr(raw, "iter_bytes"):
-        watch_body(raw, exchange)
-    else:
-        exchange.answered(result)
+    exchange.arrived = None
+    try:
+        response = _response_of(result)
+        if response is None:
+            exchange.answered(result)
+        else:
+            watch_body(response, exchange)
+    except Exception as fault:
+        internal_error("watching an answer", fault)
+        exchange.read(b"", incomplete="error")
+
+
+def _response_of(result: Any) -> Any:
+    """Return the HTTP response that the user is going to read, None if parsed."""
+    if hasattr(result, "choices"):
+        return None
+    raw = getattr(result, "http_response", None)  # of a raw response
+    streamed = getattr(result, "response", None)  # of a stream
+    # Last the result itself: a raw response has an `iter_bytes` of its own.
+    found = (each for each in (raw, streamed, result) if hasattr(each, "iter_bytes"))
+    return next(found, None)

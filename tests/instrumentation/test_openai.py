@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import pickle
+import sys
 import threading
+import time
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -83,14 +87,24 @@ def spans() -> Iterator[list[CapturedSpan]]:
 
 def the_chat(spans: list[CapturedSpan]) -> queries.StoredSpan:
     """Return the one chat span, as it is stored."""
-    gc.collect()
-    chats = [s for s in spans if s.name == "chat scripted-1"]
+    chats = wait_for_chats(spans)
     assert len(chats) == 1, [s.name for s in spans]
     assert chats[0].kind == "CLIENT"
     assert hud.flush(10)
     with runtime.get_runtime().pipeline.reading() as db:
         found = queries.spans(db, chats[0].trace_id)
     return next(s for s in found if s.span_id == chats[0].span_id)
+
+
+def wait_for_chats(spans: list[CapturedSpan]) -> list[CapturedSpan]:
+    """Return the chat spans; one of a dropped stream ends on another thread."""
+    gc.collect()
+    for _ in range(100):
+        chats = [s for s in spans if s.name == "chat scripted-1"]
+        if chats:
+            break
+        time.sleep(0.01)
+    return chats
 
 
 def said(span: queries.StoredSpan) -> str:
@@ -418,10 +432,12 @@ def test_cut_stream(
 ) -> None:
     """A stream that the server cuts is an error on the span, with what was read."""
     replies[0] = say(TEXT, cut_after=3)
-    with pytest.raises(openai.APIConnectionError):
+    # Clients before 3 let the error of their HTTP library through.
+    with pytest.raises(Exception, match=r"[Cc]onnection"):
         stream(sync)
     span = the_chat(spans)
     assert span.status == 2
+    assert span.attributes["error.type"].endswith(".RemoteProtocolError")
     assert span.attributes["hud.response.incomplete"] == "error"
     assert said(span).startswith("one")
 
