@@ -72,7 +72,8 @@ class EvalContext:
     @property
     def tools(self) -> Mapping[str, BoundTool]:
         """The tools by name, as Python: a call returns a value or raises."""
-        return self._running.bound
+        tools = self._running.toolbox.tools
+        return {name: BoundTool(self, tool) for name, tool in tools.items()}
 
     @property
     def trace_id(self) -> str:
@@ -283,7 +284,6 @@ class _Opened:
     ) -> None:
         self.record = Record(context._identity, context)
         self.toolbox = Toolbox(tools, self.record.episode)
-        self.bound = {name: BoundTool(context, tool) for name, tool in tools.items()}
         self.guard: LimitGuard | None = None
         self.reward_span: Span | None = None
         self.ending = False
@@ -410,7 +410,7 @@ class _Opened:
     async def _let_go(self) -> None:
         """Close the generator and the threads, also when we are being cancelled."""
         self.toolbox.close()
-        if self._run is None:
+        if self._run is None or self._run.closed:
             return
         closing = asyncio.ensure_future(self._run.close())
         cancelled: BaseException | None = None

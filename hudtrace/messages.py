@@ -7,7 +7,8 @@ Source: semantic-conventions-genai, `model/gen-ai/gen-ai-input-messages.json`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NotRequired, TypedDict
 
@@ -132,12 +133,15 @@ class ModelReply:
         return [part for message in self.messages for part in tool_calls_of(message)]
 
 
-def json_size(value: Json) -> int:
-    """Estimate, cheaply and without encoding, the bytes that *value* holds."""
-    if isinstance(value, str | bytes):
-        return len(value) + 49
-    if isinstance(value, Mapping):
-        return 64 + sum(json_size(k) + json_size(v) for k, v in value.items())
-    if isinstance(value, list | tuple):
-        return 56 + sum(map(json_size, value))
-    return 32
+def to_json(value: Json) -> str:
+    """Return *value* as JSON text; what JSON cannot hold becomes its `str`."""
+    from pydantic_core import to_json as encode
+
+    try:
+        return encode(
+            value, fallback=str, serialize_unknown=True, inf_nan_mode="constants"
+        ).decode("utf-8")
+    except Exception:
+        # Lone surrogates and the like: kept readable, never an error.
+        text = json.dumps(value, ensure_ascii=False, default=str)
+        return text.encode("utf-8", "replace").decode("utf-8")

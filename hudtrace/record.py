@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +15,7 @@ from opentelemetry import trace
 from hudtrace import semconv
 from hudtrace.errors import EnvironmentFailure
 from hudtrace.grading import Grade, SubScore
+from hudtrace.messages import to_json
 from hudtrace.result import (
     REWARD_EDGES,
     EvalResult,
@@ -184,7 +185,7 @@ class Record:
         if grade.info:
             span.set_attribute(
                 semconv.GRADE_INFO,
-                json.dumps(grade.info, default=str, ensure_ascii=False),
+                to_json(grade.info),
             )
         below = self.episode.context(semconv.PHASE_GRADE, span)
         for score in grade.subscores:
@@ -240,8 +241,8 @@ class Record:
             tool_errors=tally.tool_errors,
             started_at=self.started_at,
             duration=episode.seconds,
-            _messages=lambda: episode.messages,
-            _delivery=lambda: self.runtime.report(episode.trace_id),
+            _messages=functools.partial(getattr, episode, "messages"),
+            _delivery=functools.partial(self.runtime.report, episode.trace_id),
             _flush=self.runtime.flush,
         )
         return self.result
@@ -269,9 +270,8 @@ class Record:
                 semconv.EVAL_ENDED: True,
                 semconv.ANSWER: answer,
                 semconv.INPUT_VALUE: _prompt_text(self.prompt),
-                semconv.OUTPUT_VALUE: json.dumps(
-                    {"reward": reward, "outcome": ending.outcome, "answer": answer},
-                    ensure_ascii=False,
+                semconv.OUTPUT_VALUE: to_json(
+                    {"reward": reward, "outcome": ending.outcome, "answer": answer}
                 ),
                 **usage_rollup(tally.usage, tally.judge_usage),
                 **self._logged,
@@ -338,7 +338,7 @@ def _verdict(reward: float | None, failure: str, passing: float) -> str | None:
 def _prompt_text(prompt: Any) -> str | None:
     if prompt is None or isinstance(prompt, str):
         return prompt
-    return json.dumps(prompt, default=str, ensure_ascii=False)
+    return to_json(prompt)
 
 
 def _present(attributes: dict[str, Any]) -> dict[str, Any]:

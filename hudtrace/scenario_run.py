@@ -40,11 +40,16 @@ class ScenarioRun:
         loop = asyncio.get_running_loop()
         self._prompt: asyncio.Future[Any] = loop.create_future()
         self._answer: asyncio.Future[Any] = loop.create_future()
-        self._reward: asyncio.Future[Any] = loop.create_future()
         self._driver = loop.create_task(
             self._drive(context), context=contextvars.copy_context()
         )
-        prompt = await self._outcome(self._prompt)
+        try:
+            prompt = await self._prompt
+        except asyncio.CancelledError:
+            # Ours to pass on, and the scenario's to clean up after.
+            self._driver.cancel()
+            await asyncio.wait([self._driver])
+            raise
         if not isinstance(prompt, str) and not _is_blocks(prompt):
             raise ScenarioProtocolError(
                 f"scenario {self._name!r} yielded {prompt!r:.80} as its prompt; its "
@@ -55,65 +60,64 @@ class ScenarioRun:
     async def grade(self, answer: Any, context: Context) -> Any:
         """Send *answer*, with *context* current inside; return what is yielded.
 
-        The scenario is then resumed once more and must end. Raises as `setup`.
+        The scenario is then resumed once more and must end, and is closed.
+        Raises as `setup`; cancelling this cancels the scenario.
         """
+        assert self._driver is not None
         if not self._answer.done():
             self._answer.set_result((answer, context))
-        return await self._outcome(self._reward)
+        return await self._driver
+
+    @property
+    def closed(self) -> bool:
+        """Whether the generator has been closed."""
+        return self._driver is None or self._driver.done()
 
     async def close(self) -> None:
-        """Close the generator, which runs its `finally`; safe to call again."""
-        if self._driver is None:
+        """Close the generator, which runs its `finally`; safe to call again.
+
+        Raises what closing raises, if nobody has seen it yet.
+        """
+        if self._driver is None or self._driver.done():
             return
         if not self._answer.done():
             self._answer.set_result((_LEAVE, None))
         await asyncio.wait([self._driver])
-        for future in (self._prompt, self._reward):
-            if future.done() and not future.cancelled():
-                future.exception()  # whoever wanted it has read it
         if not self._driver.cancelled():
             error = self._driver.exception()
             if error is not None:
                 raise error
 
-    async def _outcome(self, future: asyncio.Future[Any]) -> Any:
-        assert self._driver is not None
-        try:
-            return await future
-        except asyncio.CancelledError:
-            # Ours to pass on, and the scenario's to clean up after.
-            self._driver.cancel()
-            await asyncio.wait([self._driver])
-            raise
-
-    async def _drive(self, context: Context) -> None:
-        waiting = self._prompt
+    async def _drive(self, context: Context) -> Any:
         otel_context.attach(context)
         generator = self._open()
         failure: BaseException | None = None
         try:
-            try:
-                _settle(waiting, await self._next(generator, None, "a prompt"))
-                answer, context = await self._answer
-                if answer is _LEAVE:
-                    return
-                waiting = self._reward
-                otel_context.attach(context)
-                reward = await self._next(generator, answer, "a reward")
-                await self._expect_end(generator)
-                _settle(waiting, reward)
-            except BaseException as error:
-                failure = error
-                _settle(waiting, error=error)
-                if not isinstance(error, Exception):
-                    raise
+            _settle(self._prompt, await self._next(generator, None, "a prompt"))
+            answer, context = await self._answer
+            if answer is _LEAVE:
+                return None
+            otel_context.attach(context)
+            reward = await self._next(generator, answer, "a reward")
+            await self._expect_end(generator)
+            return reward
+        except BaseException as error:
+            failure = error
+            if not self._prompt.done():
+                _settle(self._prompt, error=error)
+                if isinstance(error, Exception):
+                    return None  # set-up raises it
+            raise
         finally:
-            try:
-                await _close(generator)
-            except BaseException as error:
-                if failure is None:
-                    raise
-                failure.add_note(f"and closing the scenario raised {error!r}")
+            await self._close(generator, failure)
+
+    async def _close(self, generator: Any, failure: BaseException | None) -> None:
+        try:
+            await _close(generator)
+        except BaseException as error:
+            if failure is None:
+                raise
+            failure.add_note(f"and closing the scenario raised {error!r}")
 
     def _open(self) -> Any:
         generator = self._start()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from opentelemetry.trace import StatusCode
 
 from hudtrace import semconv
 from hudtrace.errors import EnvironmentFailure, InvalidArguments, UnknownTool
+from hudtrace.messages import to_json
 from hudtrace.threads import EpisodeThread
 from hudtrace.tools import (
     Tool,
@@ -182,7 +182,4 @@ class Toolbox:
 def _arguments_json(call: ToolCall) -> str:
     if call.arguments is None:
         return str(call.native) if call.problem is None else call.problem
-    try:
-        return json.dumps(call.arguments, ensure_ascii=False)
-    except (TypeError, ValueError):
-        return json.dumps(call.arguments, ensure_ascii=False, default=str)
+    return to_json(call.arguments)

@@ -593,7 +593,7 @@ async def test_sub_scores(stored: Stored) -> None:
     assert style.attributes["gen_ai.evaluation.score.value"] == 0.5
     assert style.attributes["gen_ai.evaluation.explanation"] == "fine"
     assert spans["reward exact"].attributes["hud.subscore.weight"] == 2.0
-    assert spans["reward"].attributes["hud.grade_info"] == '{"k": 1}'
+    assert spans["reward"].attributes["hud.grade_info"] == '{"k":1}'
 
 
 class TestLimits:
@@ -692,7 +692,7 @@ async def test_evals_in_one_loop_do_not_mix(task: hud.Task) -> None:
             for s in mine
             if s.name == "execute_tool lookup_ceo"
         }
-        assert arguments == {f'{{"company": "company{number}"}}'}
+        assert arguments == {f'{{"company":"company{number}"}}'}
         assert len(mine) == 7
 
 

@@ -80,7 +80,7 @@ def test_identity_and_roll_ups(task: hud.Task, stored: Stored) -> None:
         "hud.submit.count": 1,
         "hud.answer": "JR",
         "input.value": "What are the initials of the CEO of HUD?",
-        "output.value": '{"reward": 1.0, "outcome": "scored", "answer": "JR"}',
+        "output.value": '{"reward":1.0,"outcome":"scored","answer":"JR"}',
         "hud.scenario_args": '{"company": "HUD"}',
     }
     for key, value in expected.items():

@@ -185,14 +185,7 @@ class BatchWriter:
         parent_id: bytes | None,
         attributes: Mapping[str, Any],
     ) -> None:
-        stamp = getattr(span, "stamp", None)
-        if parent_id is not None and stamp is not None:
-            # Spans of one stamp tell the same of their episode: ask the first.
-            seen = (trace_id, id(stamp))
-            if seen in batch.folded:
-                return
-            batch.folded.add(seen)
-        row = fold.episode_of(
+        args = (
             trace_id,
             span_id,
             parent_id,
@@ -201,7 +194,25 @@ class BatchWriter:
             span.end_time,
             attributes,
         )
+        if parent_id is None:
+            self._fold_one(batch, args)
+        else:
+            # Spans of one stamp tell the same of their episode, and nothing
+            # that the root does not know: they wait for the end of the batch.
+            stamp = getattr(span, "stamp", None)
+            batch.stamped.setdefault((trace_id, id(stamp)), args)
+
+    def finish(self, batch: Batch) -> None:
+        """Fold the spans whose root has not come with them."""
+        for (trace_id, _), args in batch.stamped.items():
+            known = batch.episodes.get(trace_id)
+            if known is None or fold.rank(known) < 2:
+                self._fold_one(batch, args)
+
+    def _fold_one(self, batch: Batch, args: Any) -> None:
+        row = fold.episode_of(*args)
         if row is not None:
+            trace_id = row["trace_id"]
             row = {column: self._column(value) for column, value in row.items()}
             known = batch.episodes.get(trace_id)
             batch.episodes[trace_id] = row if known is None else fold.merge(known, row)

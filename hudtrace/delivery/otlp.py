@@ -12,7 +12,8 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from hudtrace.tracing.redaction import Redactor, is_secret_name
+from hudtrace.tracing.credentials import is_secret_name
+from hudtrace.tracing.redaction import Redactor
 from hudtrace.tracing.spans import Stamp
 
 _M64 = (1 << 64) - 1

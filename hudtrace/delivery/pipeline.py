@@ -240,6 +240,7 @@ class Pipeline:
         batch = Batch()
         written = self._add(batch, spans)
         self._add_open(batch)
+        self._rows.finish(batch)
         if batch:
             self._commit(batch)
             self._pass_on(written)

@@ -83,7 +83,13 @@ def episode_of(
 
 
 def merge(one: EpisodeRow, other: EpisodeRow) -> EpisodeRow:
-    """Join two rows of the same trace; commutative, associative, idempotent."""
+    """Join two rows of the same trace; commutative, associative, idempotent.
+
+    An ended root knows more than an open one, and that more than other spans:
+    the row of the higher rank is taken whole, rows of one rank are joined.
+    """
+    if rank(one) != rank(other):
+        return max(one, other, key=rank)
     merged = {}
     for column in COLUMNS:
         a, b = one[column], other[column]
@@ -94,9 +100,18 @@ def merge(one: EpisodeRow, other: EpisodeRow) -> EpisodeRow:
     return merged
 
 
+def rank(row: EpisodeRow) -> int:
+    """Return how much a row knows: 2 for an ended root, 1 for an open one, else 0."""
+    return (row["root_id"] is not None) + (row["end"] is not None)
+
+
+_RANK = "({0}.root_id IS NOT NULL) + ({0}.end IS NOT NULL)"
+_NEW, _OLD = _RANK.format("excluded"), _RANK.format("episodes")
+
 #: The same join in SQL, for a row that is already there.
 UPSERT = " ON CONFLICT (trace_id) DO UPDATE SET " + ", ".join(
-    f"{c} = min(coalesce({c}, excluded.{c}), coalesce(excluded.{c}, {c}))"
+    f"{c} = CASE WHEN {_NEW} > {_OLD} THEN excluded.{c} WHEN {_NEW} < {_OLD} THEN {c} "
+    f"ELSE min(coalesce({c}, excluded.{c}), coalesce(excluded.{c}, {c})) END"
     for c in COLUMNS[1:]
 )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Row = tuple[Any, ...]
+EpisodeArgs = tuple[Any, ...]  # of fold.episode_of
 
 
 @dataclass(slots=True)
@@ -24,8 +25,8 @@ class Batch:
 
     Rows have the columns of `store.COLUMNS`; in `spans` the source is the
     hash of one of `sources`. `opened` are start records, `closed` the ids of
-    spans that have ended since theirs was written; `folded` remembers which
-    stamps have been read for which trace.
+    spans that have ended since theirs was written; `stamped` has one span for each
+    trace and stamp, to be folded if the root is not in the batch.
     """
 
     spans: list[Row] = field(default_factory=list)
@@ -36,7 +37,7 @@ class Batch:
     episodes: dict[bytes, dict[str, Any]] = field(default_factory=dict)
     opened: list[Row] = field(default_factory=list)
     closed: list[bytes] = field(default_factory=list)
-    folded: set[tuple[bytes, int]] = field(default_factory=set)
+    stamped: dict[tuple[bytes, int], EpisodeArgs] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.spans or self.opened or self.closed)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from hudtrace.messages import Message
+from hudtrace.messages import Message, to_json
 from hudtrace.tracing.redaction import Redactor
 
 MAX_PART_BYTES = 1 << 20
@@ -87,7 +87,7 @@ class ContentEncoder:
         found = None if key is None else self._cache.get(key)
         if found is None:
             self.truncated = False
-            body = _to_json(self.redactor.value(make()))
+            body = to_json(self.redactor.value(make())).encode()
             found = Encoded(content_hash(body), body), self.truncated
             if key is not None:
                 self._keep(key, found)
@@ -148,18 +148,3 @@ def _length(value: Any) -> int:
     if isinstance(value, list | tuple):
         return sum(map(_length, value))
     return 8
-
-
-def _to_json(value: Any) -> bytes:
-    from pydantic_core import to_json
-
-    try:
-        return to_json(
-            value, fallback=str, serialize_unknown=True, inf_nan_mode="strings"
-        )
-    except Exception:
-        # Lone surrogates and the like: kept readable, never an error.
-        import json
-
-        text = json.dumps(value, ensure_ascii=False, default=str)
-        return text.encode("utf-8", "replace")

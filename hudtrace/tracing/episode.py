@@ -139,8 +139,8 @@ class Episode:
         self._pending: list[tuple[Turn | None, Part]] = []
         self._conversation: Conversation | None = None
         self._lock = threading.RLock()
-        self.limit: Callable[[str], str | None] = lambda kind: None
-        self.stop: Callable[[str], None] = lambda limit: None
+        self.limit: Callable[[str], str | None] = _no_limit
+        self.stop: Callable[[str], None] = _no_stop
         self.closed = False
         self.owner: object = None
         self.caller = _outside(otel_context.get_current())
@@ -223,6 +223,17 @@ class Episode:
         self.root.stamp = self._stamp("")
         self.root.set_attributes(rollup)
         self.root.end()
+        self._forget()
+
+    def _forget(self) -> None:
+        """Let go of what refers back here, so that no garbage collector is needed."""
+        self.owner = None
+        self.limit, self.stop = _no_limit, _no_stop
+        self.agent_context = Context({})
+        with self._lock:
+            self._latest = None
+            self._pending.clear()
+            self._replies.clear()
 
     # Turns -------------------------------------------------------------------
 
@@ -377,6 +388,14 @@ class Episode:
 
     def _stamped(self, context: Context, phase: str) -> Context:
         return Context({**context, STAMP: self._stamp(phase), EPISODE: self})
+
+
+def _no_limit(kind: str) -> str | None:
+    return None
+
+
+def _no_stop(limit: str) -> None:
+    return None
 
 
 def _outside(context: Context) -> Context:

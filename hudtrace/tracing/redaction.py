@@ -9,81 +9,19 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 import urllib.parse
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from hudtrace.notices import internal_error
+from hudtrace.tracing import credentials
+from hudtrace.tracing.credentials import is_secret_header, is_secret_name
 
 REDACTED = "[redacted]"
 DROPPED = "[dropped: redaction failed]"
+ENDLESS = "[nested too deeply]"
 _SHORTEST = 6  # no credential is shorter, and most strings of a span are
-
-_NAMES = (
-    "password",
-    "passwd",
-    "passphrase",
-    "secret",
-    "api_key",
-    "api-key",
-    "apikey",
-    "access_key",
-    "access-key",
-    "accesskey",
-    "private_key",
-    "private-key",
-    "authorization",
-    "cookie",
-    "credential",
-    "token",
-)
-# Plurals too, but `tokens` are counted, not kept secret.
-_NAME = "(?:(?:" + "|".join(_NAMES[:-1]) + ")s?|token(?!s))"
-_QUOTE = r"\\*[\"']"
-# `"password": "x"` at any depth of JSON escaping, `'password': 'x'`, and pairs
-# of a header list: ("authorization", "x").
-_QUOTED = rf"({_NAME}{_QUOTE}\s*[:=,]\s*\(?b?{_QUOTE})((?:(?!{_QUOTE}).)+)"
-_NUMBER = rf"({_NAME}{_QUOTE}\s*[:=]\s*)(-?\d[\d.]*)"
-_ASSIGNED = (
-    rf"({_NAME}{_QUOTE}?\s*=\s*(?:(?:bearer|basic)\s+)?{_QUOTE}?)([^\s&\"'\\,;<>]+)"
-)
-_HEADER = rf"({_NAME}\s*:\s*(?:(?:bearer|basic)\s+)?)(?=[^\s\"']*[\d+/=_-])([^\s\"'\\,;<>]{{8,}})"
-
-_by_name = [
-    re.compile(pattern, re.IGNORECASE | re.DOTALL)
-    for pattern in (_QUOTED, _NUMBER, _ASSIGNED, _HEADER)
-]
-_shapes: Mapping[str, re.Pattern[str]] = {
-    mark: re.compile(pattern)
-    for mark, pattern in {
-        "sk-": r"\bsk-[A-Za-z0-9_-]{12,}",
-        "ghp_": r"ghp_[A-Za-z0-9]{16,}",
-        "gho_": r"gho_[A-Za-z0-9]{16,}",
-        "ghu_": r"ghu_[A-Za-z0-9]{16,}",
-        "ghs_": r"ghs_[A-Za-z0-9]{16,}",
-        "ghr_": r"ghr_[A-Za-z0-9]{16,}",
-        "github_pat_": r"github_pat_[A-Za-z0-9_]{16,}",
-        "akia": r"\bAKIA[0-9A-Z]{12,}",
-        "asia": r"\bASIA[0-9A-Z]{12,}",
-        "aiza": r"\bAIza[0-9A-Za-z_-]{20,}",
-        "xox": r"\bxox[abeprs]-[0-9A-Za-z-]{8,}",
-        "glpat-": r"glpat-[0-9A-Za-z_-]{12,}",
-        "hf_": r"\bhf_[A-Za-z0-9]{16,}",
-        "eyj": r"\beyJ[\w-]{6,}\.[\w-]{4,}(?:\.[\w-]*)?",
-        "-----begin": r"-----BEGIN [A-Z ]*PRIVATE KEY-----"
-        r"(?:.(?!-----END))*.?(?:-----END [A-Z ]*PRIVATE KEY-----)?",
-    }.items()
-    for pattern in [f"(?s){pattern}"]
-}
-_BEARER = re.compile(r"(\bbearer\s+)([A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE)
-# Base64, which prose after the word is not.
-_BASIC = re.compile(
-    r"(\b[Bb](?:asic|ASIC)\s+)"
-    r"(?=[A-Za-z0-9+/]*(?:[0-9+/=]|[a-z][A-Z]))([A-Za-z0-9+/]{12,}={0,2})"
-)
-_USERINFO = re.compile(r"(://[^/\s:@\"']*:)([^/\s@\"']+)(?=@)")
-_secret_key = re.compile(rf"(?:^|[^a-z]|x-){_NAME}$", re.IGNORECASE)
+_DEEPEST = 100  # levels of a value; what encodes it has a limit too
 
 
 class Redactor:
@@ -102,6 +40,7 @@ class Redactor:
         self.secrets = frozenset(secrets)
         self.failures = 0
         self._custom = custom
+        self._keys: dict[str, str] = {}  # as they are written
         self._literals = sorted(
             {form for secret in self.secrets for form in _forms(secret)},
             key=len,
@@ -114,7 +53,7 @@ class Redactor:
             for literal in self._literals:
                 if literal in text:
                     text = text.replace(literal, REDACTED)
-            text = _known_shapes(text)
+            text = credentials.mask(text, REDACTED)
         if self._custom is None:
             return text
         try:
@@ -125,50 +64,74 @@ class Redactor:
             return DROPPED
 
     def value(self, value: Any, key: str = "") -> Any:
-        """Return a JSON value without the secrets in it, whole under secret names."""
+        """Return *value* as JSON without the secrets in it; never raises.
+
+        What a secret name holds is taken out whole. What JSON does not know
+        becomes what it looks like: models their fields, other things their text;
+        bytes stay bytes unless a secret is in them.
+        """
+        return self._value(value, key, ())
+
+    def _value(self, value: Any, key: str, outer: tuple[int, ...]) -> Any:
         if isinstance(value, str):
             return REDACTED if value and is_secret_name(key) else self.text(value)
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, int | float):
+            return REDACTED if value and is_secret_name(key) else value
+        if id(value) in outer or len(outer) > _DEEPEST:
+            return ENDLESS
+        inner = (*outer, id(value))
         if isinstance(value, Mapping):
-            return {k: self.value(v, str(k)) for k, v in value.items()}
-        if isinstance(value, list | tuple):
-            if len(value) == 2 and isinstance(value[0], str):  # a header pair
-                return [value[0], self.value(value[1], value[0])]
-            return [self.value(item, key) for item in value]
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return REDACTED if is_secret_name(key) and value else value
-        return value
+            return {
+                self._key(name := str(k)): self._value(v, name, inner)
+                for k, v in value.items()
+            }
+        if isinstance(value, bytes | bytearray | memoryview):
+            text = bytes(value).decode("utf-8", "replace")
+            clean = self._value(text, key, outer)
+            return bytes(value) if clean == text else clean
+        if isinstance(value, list | tuple | set | frozenset):
+            items = list(value)
+            if _is_header(items):
+                return self._pair(items, inner)
+            if items and all(map(_is_pair, items)):
+                return [self._pair(item, inner) for item in items]
+            return [self._value(item, key, inner) for item in items]
+        return self._value(_plain(value), key, inner)
+
+    def _key(self, name: str) -> str:
+        found = self._keys.get(name)
+        if found is None:
+            found = self.text(name)
+            if len(self._keys) < 4096:
+                self._keys[name] = found
+        return found
+
+    def _pair(self, items: Any, outer: tuple[int, ...]) -> Any:
+        name, value = items
+        return [self._key(name), self._value(value, name, outer)]
 
 
-def is_secret_name(name: str) -> bool:
-    """Say whether a key names a secret: `password`, `x-api-key`, `access_token`."""
-    return bool(name) and _secret_key.search(_snake(name)) is not None
+def _is_pair(item: Any) -> bool:
+    return (
+        isinstance(item, list | tuple) and len(item) == 2 and isinstance(item[0], str)
+    )
 
 
-def _snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+def _is_header(items: list[Any]) -> bool:
+    # Any two words may be the names that a JSON Schema requires.
+    return _is_pair(items) and is_secret_header(items[0])
 
 
-def _known_shapes(text: str) -> str:
-    low = text.lower()
-    for mark, shape in _shapes.items():
-        if mark in low:
-            text = shape.sub(REDACTED, text)
-    if any(name in low for name in _NAMES):
-        for pattern in _by_name:
-            text = pattern.sub(_keep_name, text)
-    if "bearer" in low:
-        text = _BEARER.sub(_keep_name, text)
-    if "basic" in low:
-        text = _BASIC.sub(_keep_name, text)
-    if "://" in low and "@" in low:
-        text = _USERINFO.sub(_keep_name, text)
-    return text
+def _plain(value: Any) -> Any:
+    """Return what is no JSON as JSON, or as text."""
+    from pydantic_core import to_jsonable_python
 
-
-def _keep_name(found: re.Match[str]) -> str:
-    if found.group(2).lower() in ("bearer", "basic"):
-        return found.group(0)  # the scheme; the credential follows it
-    return found.group(1) + REDACTED
+    try:
+        return to_jsonable_python(value, fallback=str, serialize_unknown=True)
+    except Exception:
+        return f"<{type(value).__name__}>"
 
 
 def _forms(secret: str) -> set[str]:

@@ -58,7 +58,7 @@ def test_the_fold_does_not_care_about_order_or_repeats() -> None:
         expected = expected or row
         assert row == expected
     assert expected is not None
-    assert (expected["start"], expected["end"], expected["env"]) == (90, 900, "e")
+    assert (expected["start"], expected["end"], expected["env"]) == (100, 900, "e")
     assert (expected["first_reward"], expected["turns"]) == (0.5, 3)
 
 

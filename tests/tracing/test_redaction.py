@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
+import time
 from pathlib import Path
 from typing import Any
 
+import pydantic
 import pytest
 from openai import AsyncOpenAI
 
 import hudtrace as hud
 from hudtrace import runtime
 from hudtrace.testing import ScriptedModel, call, say
-from hudtrace.tracing.redaction import REDACTED, Redactor, is_secret_name
+from hudtrace.tracing.credentials import is_secret_name
+from hudtrace.tracing.redaction import ENDLESS, REDACTED, Redactor
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N"
 PEM = (
@@ -44,6 +48,13 @@ TEXTS = {
     "assignment": ("export OPENAI_API_KEY=hunter2u99", "hunter2u99"),
     "cookie": ("Cookie: session=hunter2s88; path=/", "hunter2s88"),
     "number": ('{"password": 1234567}', "1234567"),
+    "quote inside": (r'{"password": "abc\"hunter2t"}', "hunter2t"),
+    "quote inside, escaped": (r'"{\"password\": \"ab\\\"hunter2r\"}"', "hunter2r"),
+    "other key": ("SECRET_KEY = 'django-hunter2p'", "hunter2p"),
+    "at sign in it": ("amqp://guest:p@hunter2o@queue/vhost", "hunter2o"),
+    "scheme alone": ("Authorization: token hunterxyz", "hunterxyz"),
+    "capital that grows": ("\u0130\u0130 password=hunter2n", "hunter2n"),
+    "unclosed": ('{"token": "hunter2m', "hunter2m"),
 }
 
 
@@ -67,6 +78,9 @@ def test_known_shapes(name: str) -> None:
         "a basic understanding of tokens",
         "skill sk-1 and task-sk",
         "see user@example.com or http://host:8080/x",
+        '{"required": ["password", "name"], "type": "object"}',
+        "the bearer certificates of the bank",
+        "a monkey: keyboard-1234567890, turkey=4",
     ],
 )
 def test_plain_text_is_left_alone(text: str) -> None:
@@ -92,6 +106,96 @@ def test_values_under_secret_names() -> None:
     assert clean["headers"] == [["Authorization", REDACTED], ["Accept", "json"]]
     assert (clean["input_tokens"], clean["max_tokens"], clean["tokens"]) == (12, 100, 7)
     assert not is_secret_name("hud.tool.errors")
+
+
+def test_a_schema_is_left_alone() -> None:
+    """A list of names that has two of them is no header."""
+    schema = {
+        "properties": {"token": {"type": "string"}, "x": {"enum": ["secret", "no"]}},
+        "required": ["token", "x"],
+    }
+    assert Redactor().value(schema) == schema
+
+
+def test_every_place_of_a_value() -> None:
+    """Keys, bytes, sets, models and pairs in tuples are looked into."""
+
+    class Account(pydantic.BaseModel):
+        password: str = "hunter2a"
+        note: bytes = b"api_key=hunter2b9"
+
+    @dataclasses.dataclass
+    class Login:
+        token: str = "hunter2c"
+
+    value = {
+        "password=hunter2d9": 1,
+        "raw": b"password=hunter2e9",
+        "set": {"password=hunter2f9"},
+        "models": [Account(), Login()],
+        "pairs": [("x-token", "hunter2g"), ("a", "b")],
+        "pair": ("Authorization", "hunter2h"),
+        1: "password=hunter2i9",
+    }
+    clean = Redactor().value(value)
+    assert "hunter2" not in json.dumps(clean)
+    assert clean["pairs"][1] == ["a", "b"]
+
+
+def test_odd_values() -> None:
+    """Cycles, depth and things that refuse to be text give a mark, never an error."""
+    cycle: list[Any] = [1]
+    cycle += [cycle, cycle]
+    deep: Any = "x"
+    for _ in range(10_000):
+        deep = [deep]
+
+    class Refusing:
+        def __str__(self) -> str:
+            raise RuntimeError("no")
+
+        __repr__ = __str__
+
+    clean = Redactor().value([cycle, deep, Refusing(), {object(): object}])
+    assert clean[0] == [1, ENDLESS, ENDLESS]
+    assert ENDLESS in json.dumps(clean[1])
+    assert clean[2] == "<Refusing>"
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "token:",
+        "token: ",
+        "password='",
+        '"token": "',
+        r"\"key\": \"",
+        "eyJ",
+        "eyJ-",
+        "-----BEGIN PRIVATE KEY-----",
+        "://a:",
+        "bearer ",
+        "basic A",
+        "\\",
+        '("token", ',
+        "sk-",
+        "a token=",
+    ],
+)
+def test_time_is_linear(piece: str) -> None:
+    """Eight times the text takes about eight times as long, whatever it is."""
+
+    def cpu(size: int) -> float:
+        text = piece * (size // len(piece))
+        taken = []
+        for _ in range(3):
+            start = time.thread_time()
+            Redactor().text(text)
+            taken.append(time.thread_time() - start)
+        return min(taken)
+
+    cpu(1000)
+    assert cpu(320_000) < 30 * cpu(40_000)
 
 
 def test_literal_secrets_in_every_form() -> None:
