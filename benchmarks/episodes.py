@@ -1,18 +1,21 @@
 """Episodes and model calls through the openai client, traced beside untraced.
 
-An episode is two model calls, one tool call and a reward. The client's
-transport is in the process, so that the harness is what is measured.
+An episode is two model calls, one tool call and a reward. The model is a
+scripted one behind real HTTP, in a process that is not measured.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import resource
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ EPISODES = 300
 CALLS = 400
 STREAMS = 120
 CHUNKS = 50
+URL = "HUDTRACE_BENCHMARK_MODEL"
 TOOLS: Any = [
     {
         "type": "function",
@@ -39,75 +43,43 @@ TOOLS: Any = [
 ]
 
 
-def _body(message: Any, finish: str) -> bytes:
-    return json.dumps(
-        {
-            "id": "chatcmpl-1",
-            "object": "chat.completion",
-            "created": 1,
-            "model": "scripted-1",
-            "choices": [{"index": 0, "message": message, "finish_reason": finish}],
-            "usage": {"prompt_tokens": 50, "completion_tokens": 10, "total_tokens": 60},
-        }
-    ).encode()
+def scripted() -> None:
+    """Serve the model until stdin closes; in a process of its own."""
+    from hudtrace.testing import ScriptedModel, ScriptedReply, call, say
+
+    def reply(request: Any) -> ScriptedReply:
+        if request.get("stream"):
+            return say("word " * CHUNKS)
+        if request["messages"][-1]["role"] == "tool":
+            return say("The initials are JR.")
+        return call(("lookup", {"name": "HUD"}))
+
+    with ScriptedModel(reply) as model:
+        print(model.url, flush=True)
+        sys.stdin.read()
 
 
-CALL = _body(
-    {
-        "role": "assistant",
-        "content": None,
-        "tool_calls": [
-            {
-                "id": "call_1",
-                "type": "function",
-                "function": {"name": "lookup", "arguments": '{"name": "HUD"}'},
-            }
-        ],
-    },
-    "tool_calls",
-)
-ANSWER = _body({"role": "assistant", "content": "The initials are JR."}, "stop")
-
-
-def _stream_body() -> bytes:
-    head = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
-    lines = []
-    for _ in range(CHUNKS):
-        choice = {"index": 0, "delta": {"content": "word "}, "finish_reason": None}
-        lines.append({**head, "choices": [choice]})
-    last = {"index": 0, "delta": {}, "finish_reason": "stop"}
-    lines.append({**head, "choices": [last]})
-    usage = {"prompt_tokens": 5, "completion_tokens": 50, "total_tokens": 55}
-    lines.append({**head, "choices": [], "usage": usage})
-    data = b"".join(b"data: " + json.dumps(line).encode() + b"\n\n" for line in lines)
-    return data + b"data: [DONE]\n\n"
-
-
-STREAM = _stream_body()
+@contextmanager
+def model_server() -> Iterator[None]:
+    """Run the model beside the contenders, which find it by its variable."""
+    command = [sys.executable, "-m", "benchmarks.episodes", "model"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        os.environ[URL] = server.stdout.readline().strip()
+        try:
+            yield
+        finally:
+            server.stdin.close()
 
 
 def client() -> Any:
-    """Return a real client whose transport answers from memory."""
-    import httpx2
+    """Return a real client of the model server."""
     from openai import AsyncOpenAI
 
-    class Stream(httpx2.AsyncByteStream):
-        async def __aiter__(self) -> AsyncIterator[bytes]:
-            for start in range(0, len(STREAM), 512):
-                yield STREAM[start : start + 512]
-
-    class Transport(httpx2.AsyncBaseTransport):
-        async def handle_async_request(self, request: Any) -> Any:
-            body = await request.aread()
-            if b'"stream":true' in body:
-                kind = {"content-type": "text/event-stream"}
-                return httpx2.Response(200, headers=kind, stream=Stream())
-            answer = ANSWER if b'"role":"tool"' in body else CALL
-            kind = {"content-type": "application/json"}
-            return httpx2.Response(200, headers=kind, content=answer)
-
-    http = httpx2.AsyncClient(transport=Transport())
-    return AsyncOpenAI(base_url="http://model.test/v1", api_key="x", http_client=http)
+    return AsyncOpenAI(base_url=os.environ[URL], api_key="x", max_retries=0)
 
 
 def lookup(name: str) -> str:
@@ -253,10 +225,11 @@ CONTENDERS: dict[str, Callable[[], Callable[[], Figures]]] = {
 def main(rounds: int = 7) -> None:
     """Print the table."""
     here = "benchmarks.episodes"
-    fifty = race(here, ["untraced", "inline", "thread"], rounds)
-    five_hundred = race(here, ["untraced-500", "inline-500"], 3)
-    single = race(here, ["call-bare", "call", "stream-bare", "stream"], rounds)
-    long = race(here, ["long-bare", "long"], rounds)
+    with model_server():
+        fifty = race(here, ["untraced", "inline", "thread"], rounds)
+        five_hundred = race(here, ["untraced-500", "inline-500"], 3)
+        single = race(here, ["call-bare", "call", "stream-bare", "stream"], rounds)
+        long = race(here, ["long-bare", "long"], rounds)
     base, many = fifty["untraced"], five_hundred["untraced-500"]
     per = EPISODES / 1000
     print_rows(
@@ -303,5 +276,7 @@ def main(rounds: int = 7) -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["contender"]:
         serve(CONTENDERS)
+    elif sys.argv[1:2] == ["model"]:
+        scripted()
     else:
         main()
