@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hudtrace import semconv, settings
-from hudtrace.notices import internal_error
+from hudtrace.notices import internal_error, notify_once
 from hudtrace.settings import Content, Settings
 from hudtrace.tracing.provider import (
     HandOver,
@@ -112,6 +112,7 @@ def configure(
         _instrument(chosen)
     if not quiet:
         print(f"hudtrace: {_where(_runtime)}", file=sys.stderr)
+    _warn_of_namesakes()
 
 
 def flush(timeout: float = 30.0) -> bool:
@@ -161,6 +162,23 @@ def _where(runtime: Runtime) -> str:
     line = f"spans go to {place} ({content})"
     endpoint = settings.otlp_endpoint()
     return f"{line} and to {endpoint}" if endpoint else line
+
+
+def _warn_of_namesakes() -> None:
+    """Say so if another distribution installs a package `hud` as well."""
+    from importlib.metadata import Distribution, PackageNotFoundError
+
+    for name in ("hud", "hud-python"):
+        try:
+            Distribution.from_name(name)
+        except PackageNotFoundError:
+            continue
+        notify_once(
+            f"namesake-{name}",
+            f"the distribution {name!r} is installed beside hudtrace, and both have a "
+            f"package `hud`: the one installed last is what `import hud` gives. "
+            f"`pip uninstall {name}` and install hudtrace again, or `import hudtrace`",
+        )
 
 
 def _describe_source() -> dict[str, Any]:

@@ -328,6 +328,10 @@ class Pipeline:
                 f"the file system of {path} has no shared memory for WAL; the store "
                 f"uses a rollback journal, which is slower; put it on a local disk",
             )
+        try:
+            store.tidy()
+        except sqlite3.Error as error:
+            internal_error("deleting old traces", error)
         return store
 
     def _degrade(self, error: sqlite3.Error) -> Store:

@@ -13,11 +13,13 @@ from typing import Any
 from hudtrace.errors import ConfigurationError
 from hudtrace.store import fold
 from hudtrace.store.rows import Batch, Row, Source
+from hudtrace.store.writers import Writer
 
 VERSION = 1
 BUSY_SECONDS = 60.0
 MAX_BYTES = 5 * 10**9
-MAX_AGE_NS = 90 * 86_400 * 10**9
+_DAY_NS = 86_400 * 10**9
+MAX_AGE_NS = 90 * _DAY_NS
 _CHUNKS = (1024, 256, 64, 16, 4, 1)
 
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -134,6 +136,19 @@ class Store:
         if deleted:
             self._delete_unused_content()
         return deleted
+
+    def tidy(self) -> int:
+        """Call `retain` if this is the day's first process here, and alone."""
+        found = self._db.execute(
+            "SELECT id, host, boot_id, pid, process_start, heartbeat, closed FROM writers"
+        )
+        writers = [Writer(*row) for row in found]
+        latest = max((writer.heartbeat for writer in writers), default=time.time_ns())
+        if latest // _DAY_NS >= time.time_ns() // _DAY_NS:
+            return 0
+        if any(writer.alive for writer in writers):
+            return 0
+        return self.retain()
 
     def reader(self) -> sqlite3.Connection:
         """Return a connection to read with; the caller closes it if `path` is set."""

@@ -100,3 +100,21 @@ def test_lock_files_name_no_registry() -> None:
     """Constraint files hold names and versions, and no address."""
     for path in (ROOT / "constraints").glob("*.txt"):
         assert "://" not in path.read_text("utf-8"), path
+
+
+@pytest.mark.parametrize("name", ["hud", "hud-python"])
+def test_namesakes_are_named(tmp_path: Path, name: str) -> None:
+    """Another distribution with a package `hud` is said by name, once."""
+    info = tmp_path / f"{name.replace('-', '_')}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+    env = {
+        **os.environ,
+        "PYTHONPATH": str(tmp_path),
+        "HUDTRACE_STORE": str(tmp_path / "t.db"),
+    }
+    code = "import hud; hud.configure(); hud.configure()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=env
+    )
+    assert done.stderr.count(f"'{name}' is installed beside hudtrace") == 1

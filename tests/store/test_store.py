@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from hudtrace import runtime
 from hudtrace.store import fold, queries
 from hudtrace.store.rows import Batch, Source
 from hudtrace.store.store import Store, read_only
+from hudtrace.store.writers import Writer
 from hudtrace.testing import ScriptedModel, say
 
 
@@ -203,6 +205,28 @@ def test_retention_keeps_the_store_within_bounds(tmp_path: Path) -> None:
     assert left == [(0,)]
     for table in ("spans", "messages", "nodes"):
         assert store._db.execute(f"SELECT count(*) FROM {table}").fetchone() == (1,)
+    store.close()
+
+
+@pytest.mark.parametrize("others", ["none", "alive", "today", "yesterday"])
+def test_old_traces_go_once_a_day(tmp_path: Path, others: str) -> None:
+    """The day's first process deletes what is too old, unless others write there."""
+    day = 86_400 * 10**9
+    store = Store(tmp_path / "t.db")
+    batch = Batch()
+    old = dict.fromkeys(fold.COLUMNS) | {"trace_id": b"T" * 16, "start": day}
+    batch.episodes[b"T" * 16] = old
+    store.write(batch)
+    me = Writer.this_process()
+    who = (me.host, me.boot_id, me.pid, me.process_start)
+    now = time.time_ns()
+    if others == "alive":
+        store.write_heartbeat(("a", *who, now - day, None))
+    elif others == "today":
+        store.write_heartbeat(("a", *who, now, now))
+    elif others == "yesterday":
+        store.write_heartbeat(("a", *who, now - day, now - day))
+    assert store.tidy() == (others == "yesterday")
     store.close()
 
 
