@@ -198,18 +198,15 @@ def _pem_end(text: str, start: int) -> int:
 def find(text: str) -> list[_Span]:
     """Return where credentials stand in *text*, as (start, end), in any order."""
     found: list[_Span] = []
-    for anchor, shape in _SHAPES.items():
-        if anchor in text:
-            found += _shaped(text, text, anchor, shape)
+    for anchor in [each for each in _SHAPES if each in text]:
+        found += _shaped(text, text, anchor, _SHAPES[anchor])
     low = text.lower()
     if len(low) != len(text):  # one capital of Turkish becomes two characters
         low = text.replace("\u0130", "I").lower()
-    for word in _WORDS:
-        if word in low:
-            found += _named(text, low, word)
-    for scheme, shape in _SCHEMES.items():
-        if scheme in low:
-            found += _shaped(text, low, scheme, shape)
+    for word in [each for each in _WORDS if each in low]:
+        found += _named(text, low, word)
+    for scheme in [each for each in _SCHEMES if each in low]:
+        found += _shaped(text, low, scheme, _SCHEMES[scheme])
     return found
 
 

@@ -82,15 +82,11 @@ class Redactor:
         if id(value) in outer or len(outer) > _DEEPEST:
             return ENDLESS
         inner = (*outer, id(value))
-        if isinstance(value, Mapping):
+        if isinstance(value, (dict, Mapping)):
             return {
                 self._key(name := str(k)): self._value(v, name, inner)
                 for k, v in value.items()
             }
-        if isinstance(value, bytes | bytearray | memoryview):
-            text = bytes(value).decode("utf-8", "replace")
-            clean = self._value(text, key, outer)
-            return bytes(value) if clean == text else clean
         if isinstance(value, list | tuple | set | frozenset):
             items = list(value)
             if _is_header(items):
@@ -98,6 +94,10 @@ class Redactor:
             if items and all(map(_is_pair, items)):
                 return [self._pair(item, inner) for item in items]
             return [self._value(item, key, inner) for item in items]
+        if isinstance(value, bytes | bytearray | memoryview):
+            text = bytes(value).decode("utf-8", "replace")
+            clean = self._value(text, key, outer)
+            return bytes(value) if clean == text else clean
         return self._value(_plain(value), key, inner)
 
     def _key(self, name: str) -> str:

@@ -9,10 +9,12 @@ from typing import Any
 
 def get(thing: Any, key: str) -> Any:
     """Return a member of an object or a dict, None if there is none."""
-    if isinstance(thing, Mapping):
+    if isinstance(thing, dict):
         return thing.get(key)
     if thing is None or isinstance(thing, str | int | float | list | tuple):
         return None
+    if isinstance(thing, Mapping):
+        return thing.get(key)
     try:
         return getattr(thing, key, None)
     except Exception:  # a property of a stranger's object may do anything
