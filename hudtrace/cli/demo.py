@@ -186,11 +186,15 @@ def _delivery(results: Sequence[EvalResult]) -> str:
 
 
 def _next(result: EvalResult) -> list[str]:
+    steps = {
+        text.command("ls"): "the episodes of this run",
+        text.command(f"show {result.trace_id[:12]}"): "this one, with its conversation",
+        f"OPENAI_API_KEY=… {text.command('demo --model gpt-4o-mini')}": "a real model",
+    }
+    width = max(map(len, steps))
     return [
         "Next:",
-        "  hudtrace ls                     the episodes of this run",
-        f"  hudtrace show {result.trace_id[:12]}      this one, with its conversation",
-        "  OPENAI_API_KEY=… hudtrace demo --model gpt-4o-mini   with a real model",
+        *(f"  {step.ljust(width)}  {what}" for step, what in steps.items()),
         where_to_look(result.trace_id),
     ]
 

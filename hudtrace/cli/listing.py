@@ -39,7 +39,7 @@ def run(
             print(json.dumps(dataclasses.asdict(episode)))
         return 0
     if not found:
-        print("no episodes yet; 'hudtrace demo' makes some", file=sys.stderr)
+        print(f"no episodes yet; '{text.command('demo')}' makes some", file=sys.stderr)
         return 0
     print(text.table(_HEAD, [_row(episode) for episode in found], "lllllrrrr"))
     return 0

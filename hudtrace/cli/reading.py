@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hudtrace import settings
+from hudtrace.cli import text
 from hudtrace.errors import ConfigurationError
 from hudtrace.store import queries
 from hudtrace.store.store import read_only
@@ -47,7 +48,9 @@ def find(db: sqlite3.Connection, wanted: str) -> str:
         return newest[0].trace_id
     found = queries.find_traces(db, wanted)
     if not found:
-        raise ConfigurationError(f"no trace begins with {wanted!r}; see 'hudtrace ls'")
+        raise ConfigurationError(
+            f"no trace begins with {wanted!r}; see '{text.command('ls')}'"
+        )
     if len(found) > 1:
         some = ", ".join(trace_id[:12] for trace_id in found[:4])
         raise ConfigurationError(

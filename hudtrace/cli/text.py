@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 import time
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: str = "") -> str:
@@ -21,6 +23,16 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: str = "") -
         ]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+def command(arguments: str) -> str:
+    """Return how to type `hudtrace ARGUMENTS` here, where it may not be on the PATH."""
+    program = Path(sys.argv[0])
+    if shutil.which("hudtrace") or program.name != "hudtrace":
+        return f"hudtrace {arguments}"
+    with contextlib.suppress(ValueError):  # it is elsewhere
+        program = program.absolute().relative_to(Path.cwd())
+    return f"{program} {arguments}"
 
 
 def duration(seconds: float | None) -> str:
