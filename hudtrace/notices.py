@@ -42,7 +42,7 @@ def _write(level: str, text: str, fields: dict[str, Any]) -> None:
     try:
         import structlog
 
-        renderer = structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)
+        renderer = structlog.dev.ConsoleRenderer(0, colors=False)  # no padding
         logger = structlog.wrap_logger(
             structlog.PrintLogger(sys.stderr),
             processors=[structlog.processors.add_log_level, renderer],
