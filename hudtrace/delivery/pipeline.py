@@ -336,6 +336,9 @@ class Pipeline:
 
     def _degrade(self, error: sqlite3.Error) -> Store:
         path = self.settings.store
+        if self._store is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._store.close()
         self._store = self._memory(f"cannot write the trace store {path}: {error}")
         return self._store
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
@@ -86,6 +87,8 @@ class Store:
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._db = self._connect()
+        # Not at exit: a forked child must not close what is its parent's.
+        weakref.finalize(self, self._db.close).atexit = False
         limit = self._db.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
         self._max_variables = limit
 
@@ -168,18 +171,25 @@ class Store:
             check_same_thread=False,
             timeout=BUSY_SECONDS,
         )
-        with self._creation_lock():
-            db.execute("PRAGMA page_size = 8192")
-            mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-            self.journal = str(mode)
-            db.execute("PRAGMA synchronous = NORMAL")
-            db.execute("PRAGMA wal_autocheckpoint = 4000")
-            db.execute("PRAGMA cache_size = -4000")
-            self._migrate(db)
+        try:
+            with self._creation_lock():
+                self._prepare(db)
+        except BaseException:
+            db.close()
+            raise
         if self.path is not None:
             with contextlib.suppress(OSError):
                 self.path.chmod(0o600)
         return db
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        db.execute("PRAGMA page_size = 8192")
+        mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        self.journal = str(mode)
+        db.execute("PRAGMA synchronous = NORMAL")
+        db.execute("PRAGMA wal_autocheckpoint = 4000")
+        db.execute("PRAGMA cache_size = -4000")
+        self._migrate(db)
 
     @contextlib.contextmanager
     def _creation_lock(self) -> Iterator[None]:

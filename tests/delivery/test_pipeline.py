@@ -14,6 +14,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,12 @@ from hudtrace.store import queries
 from hudtrace.store.store import Store, read_only
 
 Stored = Callable[[str], list[queries.StoredSpan]]
+
+
+def spans_of(store: Path, trace_id: str) -> list[Any]:
+    """Read the spans of one trace."""
+    with closing(read_only(store)) as db:
+        return list(queries.spans(db, trace_id))
 
 
 def burst(count: int) -> None:
@@ -53,7 +60,8 @@ def test_a_burst_loses_nothing(store: Path, inside_a_loop: bool) -> None:
     report = runtime.get_runtime().pipeline.report()
     assert (report.started, report.ended, report.stored) == (100_000,) * 3
     assert (report.dropped, report.pending) == (0, 0)
-    (rows,) = read_only(store).execute("SELECT count(*) FROM spans").fetchone()
+    with closing(read_only(store)) as db:
+        (rows,) = db.execute("SELECT count(*) FROM spans").fetchone()
     assert rows == 100_000
 
 
@@ -448,7 +456,7 @@ def test_otel_variables_turn_off_export_only(
         OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
         **variables,
     )
-    assert len(queries.spans(read_only(store), out.strip())) == 5
+    assert len(spans_of(store, out.strip())) == 5
     assert not receiver.requests
 
 
@@ -466,7 +474,7 @@ def test_sdk_limits_do_not_blind_an_eval(
     """The SDK's sampler and limits in the environment leave our spans whole."""
     store = tmp_path / "t.db"
     out = child("print(asyncio.run(episode(1)).trace_id)", store, **variables)
-    spans = queries.spans(read_only(store), out.strip())
+    spans = spans_of(store, out.strip())
     assert len(spans) == 5
     assert spans[0].attributes["hud.env.name"] == "child"
 
@@ -506,7 +514,7 @@ def test_a_users_own_provider(tmp_path: Path, sampler: str) -> None:
     store = tmp_path / "t.db"
     out = child(OWN_PROVIDER.replace("{sampler}", sampler), store)
     trace_id, handed = json.loads(out)
-    spans = queries.spans(read_only(store), trace_id)
+    spans = spans_of(store, trace_id)
     names = [span.name for span in spans]
     ours = [
         "eval child:one",
