@@ -22,8 +22,8 @@ from typing import Any
 from benchmarks.rounds import Figures, middle, print_rows, race, ratio, serve
 
 EPISODES = 300
-CALLS = 400
-STREAMS = 120
+CALLS = 600
+STREAMS = 150
 CHUNKS = 50
 URL = "HUDTRACE_BENCHMARK_MODEL"
 TOOLS: Any = [
@@ -75,11 +75,11 @@ def model_server() -> Iterator[None]:
             server.stdin.close()
 
 
-def client() -> Any:
+def client(make: Any = None) -> Any:
     """Return a real client of the model server."""
     from openai import AsyncOpenAI
 
-    return AsyncOpenAI(base_url=os.environ[URL], api_key="x", max_retries=0)
+    return (make or AsyncOpenAI)(base_url=os.environ[URL], api_key="x", max_retries=0)
 
 
 def lookup(name: str) -> str:
@@ -174,18 +174,27 @@ def _episodes(episode: Callable[[Any], Any], flush: Callable[[], object]) -> Fig
 
 
 def calls(instrumented: bool, stream: bool, prompt: str) -> Callable[[], Figures]:
-    """Model calls one after another, instrumented or not."""
-    flush: Callable[[], object] = lambda: None  # noqa: E731
-    if instrumented:
-        import hudtrace as hud
+    """Model calls one after another, instrumented by hudtrace or not."""
+    if not instrumented:
+        return plain_calls(stream, prompt)
+    import hudtrace as hud
 
-        folder = Path(tempfile.mkdtemp(prefix="hudtrace-bench-"))
-        hud.configure(store=folder / "traces.db", quiet=True)
-        flush = lambda: hud.flush(60)  # noqa: E731
+    folder = Path(tempfile.mkdtemp(prefix="hudtrace-bench-"))
+    hud.configure(store=folder / "traces.db", quiet=True)
+    return plain_calls(stream, prompt, lambda: hud.flush(60))
+
+
+def plain_calls(
+    stream: bool,
+    prompt: str,
+    flush: Callable[[], object] = lambda: None,
+    make: Any = None,
+) -> Callable[[], Figures]:
+    """Model calls one after another, through *make*'s client or openai's."""
     numbers = iter(range(10**9))
 
     async def run() -> None:
-        openai = client()
+        openai = client(make)
         for _ in range(STREAMS if stream else CALLS):
             text = f"{next(numbers)} {prompt}" if len(prompt) > 1000 else prompt
             messages: Any = [{"role": "user", "content": text}]

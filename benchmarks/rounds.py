@@ -24,11 +24,20 @@ def serve(contenders: Mapping[str, Callable[[], Callable[[], Figures]]]) -> None
         print(json.dumps(run()), flush=True)
 
 
-def race(module: str, names: Sequence[str], rounds: int) -> dict[str, list[Figures]]:
-    """Run *rounds* of each contender, in random order, the first thrown away."""
+def race(
+    module: str,
+    names: Sequence[str],
+    rounds: int,
+    pythons: Mapping[str, str] | None = None,
+) -> dict[str, list[Figures]]:
+    """Run *rounds* of each contender, in random order, the first thrown away.
+
+    *pythons* names the interpreters of those that do not run in this one.
+    """
+    of = pythons or {}
     running = {
         name: subprocess.Popen(
-            [sys.executable, "-m", module, "contender", name],
+            [of.get(name, sys.executable), "-m", module, "contender", name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

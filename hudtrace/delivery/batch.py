@@ -148,11 +148,16 @@ class BatchWriter:
 
     def _column(self, value: Any) -> Any:
         """Return *value* as a column can hold it: redacted, valid text, plain."""
-        if value is None or isinstance(value, float | bytes):
+        if value.__class__ is str:
+            text = value
+        elif (
+            value is None
+            or isinstance(value, float | bytes)
+            or (isinstance(value, int) and -(2**63) <= value < 2**63)
+        ):
             return value
-        if isinstance(value, int) and -(2**63) <= value < 2**63:
-            return value
-        text = value if isinstance(value, str) else str(value)
+        else:
+            text = str(value)
         found = self._texts.get(text)
         if found is None:
             found = self._messages.redactor.text(text)
@@ -213,7 +218,10 @@ class BatchWriter:
         row = fold.episode_of(*args)
         if row is not None:
             trace_id = row["trace_id"]
-            row = {column: self._column(value) for column, value in row.items()}
+            row = {
+                column: None if value is None else self._column(value)
+                for column, value in row.items()
+            }
             known = batch.episodes.get(trace_id)
             batch.episodes[trace_id] = row if known is None else fold.merge(known, row)
 

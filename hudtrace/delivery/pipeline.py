@@ -194,8 +194,9 @@ class Pipeline:
             self._idle = not self._young and not len(self._queue)
             if self._idle and (self._young or len(self._queue)):
                 self._idle = False  # something came in between
-            wake.wait(None if self._idle else COMMIT_SECONDS)
-            wake.clear()
+            if self._idle:
+                wake.wait()
+                wake.clear()
             self._linger()
             self._guarded_step()
         self._guarded_step()
@@ -204,7 +205,7 @@ class Pipeline:
     def _linger(self) -> None:
         """Let spans gather: a commit costs the same for one as for a thousand."""
         until = time.monotonic() + COMMIT_SECONDS
-        while not (self._closing or self._flushing or len(self._queue) >= HURRY_SPANS):
+        while not (self._hasty or len(self._queue) >= HURRY_SPANS):
             left = until - time.monotonic()
             if left <= 0 or not self._queue.wake.wait(left):
                 return
@@ -220,7 +221,7 @@ class Pipeline:
             self._written.notify_all()
 
     def _step(self) -> bool:
-        """Write one batch; return whether more is waiting."""
+        """Write one batch; return whether the next is due without a pause."""
         spans, size = self._queue.take(BATCH_SPANS, BATCH_BYTES)
         try:
             self._write(spans)
@@ -233,7 +234,11 @@ class Pipeline:
             self._handled += len(spans)
             with self._written:
                 self._written.notify_all()
-        return len(self._queue) > 0
+        return len(self._queue) >= (1 if self._hasty else HURRY_SPANS)
+
+    @property
+    def _hasty(self) -> bool:
+        return self._closing or self._flushing > 0
 
     def _write(self, spans: list[Any]) -> None:
         self._learn_secrets()

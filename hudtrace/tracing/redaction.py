@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import urllib.parse
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -46,14 +47,14 @@ class Redactor:
             key=len,
             reverse=True,
         )
+        known = [re.escape(credentials.plain(literal)) for literal in self._literals]
+        self._known = credentials.Gate(known) if known else None
+        self._gate = credentials.Gate(known, *credentials.PATTERNS)
 
     def text(self, text: str) -> str:
         """Return *text* without the secrets in it."""
-        if len(text) >= _SHORTEST:
-            for literal in self._literals:
-                if literal in text:
-                    text = text.replace(literal, REDACTED)
-            text = credentials.mask(text, REDACTED)
+        if len(text) >= _SHORTEST and self._gate.may_match(credentials.plain(text)):
+            text = credentials.mask(self._without_known(text), REDACTED)
         if self._custom is None:
             return text
         try:
@@ -62,6 +63,12 @@ class Redactor:
             self.failures += 1
             internal_error("the redact function (content is dropped)", error)
             return DROPPED
+
+    def _without_known(self, text: str) -> str:
+        if self._known is not None and self._known.may_match(credentials.plain(text)):
+            for literal in self._literals:
+                text = text.replace(literal, REDACTED)
+        return text
 
     def value(self, value: Any, key: str = "") -> Any:
         """Return *value* as JSON without the secrets in it; never raises.

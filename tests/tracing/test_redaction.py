@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import random
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from openai import AsyncOpenAI
 import hudtrace as hud
 from hudtrace import runtime
 from hudtrace.testing import ScriptedModel, call, say
+from hudtrace.tracing import credentials
 from hudtrace.tracing.credentials import is_secret_name
 from hudtrace.tracing.redaction import ENDLESS, REDACTED, Redactor
 
@@ -65,6 +67,40 @@ def test_known_shapes(name: str) -> None:
     clean = Redactor().text(text)
     assert secret not in clean
     assert REDACTED in clean
+
+
+def test_fast_scans_miss_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a text is scanned for first lets nothing pass that a full search finds."""
+    pick = random.Random(7)
+    pieces = [text for text, _ in TEXTS.values()]
+    breaks = [
+        "\u00a0",
+        "\n",
+        " ",
+        "\u2014",
+        "s",
+        '"',
+        "'",
+        "\\",
+        ":",
+        "=",
+        "\ud800",
+        "é",
+    ]
+    texts = []
+    for _ in range(3000):
+        text = pick.choice(pieces)
+        for _ in range(pick.randrange(4)):
+            at = pick.randrange(len(text))
+            text = text[:at] + pick.choice(breaks) + text[at + pick.randrange(2) :]
+        text = text.upper() if pick.random() < 0.1 else text
+        texts.append(text + " " * pick.choice([0, 3000]))
+    redactor = Redactor(["hunter2", "pässword1"])
+    fast = [redactor.text(text) for text in texts]
+    monkeypatch.setattr(credentials.Gate, "may_match", lambda self, text: True)
+    redactor = Redactor(["hunter2", "pässword1"])
+    assert fast == [redactor.text(text) for text in texts]
+    assert 1000 < sum(REDACTED in text for text in fast) < 3000
 
 
 @pytest.mark.parametrize(
