@@ -31,10 +31,11 @@ format: $(VENV)/.check  ## put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.test  ## print the benchmark tables (some minutes)
+bench: $(VENV)/.test  ## print the benchmark tables (a quarter of an hour)
 	$(BIN)/python -m benchmarks.spans
 	$(BIN)/python -m benchmarks.episodes
 	$(BIN)/python -m benchmarks.imports
+	$(BIN)/python -m benchmarks.peers
 
 test-lowest:  ## run the tests with the oldest dependencies that are allowed
 	@$(MAKE) --no-print-directory VENV=.venv-lowest CONSTRAINTS=constraints/lowest.txt test

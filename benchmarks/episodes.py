@@ -231,7 +231,7 @@ CONTENDERS: dict[str, Callable[[], Callable[[], Figures]]] = {
 }
 
 
-def main(rounds: int = 7) -> None:
+def main(rounds: int = 11) -> None:
     """Print the table."""
     here = "benchmarks.episodes"
     with model_server():

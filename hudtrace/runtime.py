@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hudtrace import semconv, settings
+from hudtrace.backends import Backend, find_backends
 from hudtrace.notices import internal_error, notify_once
 from hudtrace.settings import Content, Settings
 from hudtrace.tracing.provider import (
@@ -40,14 +41,18 @@ class Runtime:
 
         self.settings = chosen
         resource = make_resource(_describe_source(), settings.service_name())
-        self.pipeline: Pipeline = Pipeline(chosen, _exporter(chosen))
+        self.backends = _backends(chosen)
+        self.pipeline: Pipeline = Pipeline(chosen, self.backends)
         self.tracer = Tracer(self.pipeline, resource)
         self.pipeline.hand_over = _join(self.pipeline, resource)
         use_tracer(self.tracer)
 
     def trace_url(self, trace_id: str, span_id: str) -> str:
         """Return where a trace can be opened; hex ids."""
-        template = self.settings.trace_url or DEFAULT_TRACE_URL
+        urls = (backend.trace_url() for backend in self.backends)
+        template = self.settings.trace_url or next(
+            filter(None, urls), DEFAULT_TRACE_URL
+        )
         return template.replace("{trace_id}", trace_id).replace("{span_id}", span_id)
 
     def report(self, trace_id: str) -> DeliveryReport:
@@ -56,7 +61,7 @@ class Runtime:
 
     def span_count(self, trace_id: str) -> int:
         """Return how many spans of one trace have been started."""
-        return self.report(trace_id).started
+        return self.pipeline.started_count(trace_id)
 
     def flush(self, timeout: float = 30.0) -> bool:
         """Wait until everything that ended is stored and exported."""
@@ -76,19 +81,23 @@ def get_runtime() -> Runtime:
 def configure(
     *,
     store: str | Path | None = None,
+    exporters: Iterable[str | Backend] | None = None,
     content: Content | None = None,
     redact: Callable[[str], str] | None = None,
     trace_url: str | None = None,
     tool_threads: int | None = None,
     instrument: bool | Iterable[str] | None = None,
+    exit_timeout: float | None = None,
     quiet: bool = False,
 ) -> None:
     """Set up recording for this process; later calls replace the settings.
 
-    `store` is the path of the local store or `"off"`; `content` is `"full"` or
+    `store` is the path of the local store or `"off"`; `exporters` are names of
+    backends that spans also go to, or backends themselves; `content` is `"full"` or
     `"none"`; `redact` gets each text before it is written and returns what to
     keep; `trace_url` is a template with `{trace_id}` and `{span_id}`;
-    `instrument` chooses provider clients by name, False for none. What is not
+    `instrument` chooses provider clients by name, False for none; `exit_timeout`
+    bounds the seconds that the end of the process waits for exporters. What is not
     given comes from the environment, pyproject.toml and defaults.
 
     Says once on stderr where spans go, unless `quiet`. Without a call, the
@@ -98,6 +107,8 @@ def configure(
     global _runtime
     chosen = settings.load(
         store=store,
+        exporters=exporters,
+        exit_timeout=exit_timeout,
         content=content,
         redact=redact,
         trace_url=trace_url,
@@ -145,14 +156,18 @@ def _instrument(chosen: Settings) -> None:
         instrument(list(chosen.instrument))
 
 
-def _exporter(chosen: Settings) -> Any:
+def _backends(chosen: Settings) -> list[Backend]:
+    """Return where spans are sent: as chosen, and the environment's OTLP endpoint."""
+    if settings.export_is_off():
+        return []
+    found = find_backends(chosen.exporters) if chosen.exporters else []
     endpoint = settings.otlp_endpoint()
     if endpoint is None:
-        return None
-    from hudtrace.delivery.export import export_from_environment
-
-    protocol = settings.otlp_protocol()
-    return export_from_environment(endpoint, protocol, chosen.content)
+        return found
+    (otlp,) = find_backends(["otlp"])
+    # A backend that was chosen may itself take that address from the environment.
+    known = any(backend.endpoint == otlp.endpoint for backend in found)
+    return found if known else [*found, otlp]
 
 
 def _where(runtime: Runtime) -> str:
@@ -160,8 +175,8 @@ def _where(runtime: Runtime) -> str:
     place = "memory (HUDTRACE_STORE=off)" if store is None else str(store)
     content = "metadata only" if runtime.settings.content == "none" else "full content"
     line = f"spans go to {place} ({content})"
-    endpoint = settings.otlp_endpoint()
-    return f"{line} and to {endpoint}" if endpoint else line
+    others = [backend.label for backend in runtime.backends]
+    return f"{line} and to {' and '.join(others)}" if others else line
 
 
 def _warn_of_namesakes() -> None:

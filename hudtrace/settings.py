@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, cast
+from urllib.parse import urlsplit
 
 from hudtrace.errors import ConfigurationError
 
@@ -45,18 +46,21 @@ class Settings:
     """All settings of this process.
 
     `store` is the path of the local store, None for a store in memory.
+    `exporters` are names of backends, or backends. `exit_timeout` bounds, in
+    seconds, how long the process waits at its end for exporters.
     `content` is None unless somebody chose: full in the local store and for
     exporters on loopback, metadata alone elsewhere. `environments` maps names
     to `module:attr`. `sources` says where each value came from.
     """
 
     store: Path | None
-    exporters: tuple[str, ...] = ()
+    exporters: tuple[Any, ...] = ()
     content: Content | None = None
     trace_url: str | None = None
     hub_url: str | None = None
     token: str | None = field(default=None, repr=False)
     tool_threads: int = 64
+    exit_timeout: float = 5.0
     redact: Redact | None = None
     instrument: bool | tuple[str, ...] = True
     environments: Mapping[str, str] = field(default_factory=dict)
@@ -110,7 +114,10 @@ def _collect(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, st
 def _checked(name: str, value: Any, source: str) -> Any:
     if name == "exporters":
         names = value.split(",") if isinstance(value, str) else value
-        return tuple(part.strip() for part in names if part.strip())
+        parts = (part.strip() if isinstance(part, str) else part for part in names)
+        return tuple(part for part in parts if part != "")
+    if name == "exit_timeout":
+        return _seconds(value, source)
     if name == "content" and value not in ("full", "none"):
         raise ConfigurationError(
             f"content is {value!r} in {source}; it must be 'full' or 'none'"
@@ -122,6 +129,18 @@ def _checked(name: str, value: Any, source: str) -> Any:
     if name == "instrument" and not isinstance(value, bool):
         return tuple(value)
     return value
+
+
+def _seconds(value: Any, source: str) -> float:
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise ConfigurationError(
+            f"exit_timeout is {value!r} in {source}; it must be seconds, 0 or more"
+        )
+    return seconds
 
 
 def _store_path(value: Any) -> Path | None:
@@ -149,17 +168,22 @@ def project_table() -> dict[str, Any]:
     return {}
 
 
-def otlp_endpoint() -> str | None:
-    """Return the OTLP endpoint for traces that the environment asks for.
+def export_is_off() -> bool:
+    """Say whether the environment turns off export; recording goes on.
 
-    `OTEL_SDK_DISABLED` and `OTEL_TRACES_EXPORTER=none` turn export off, and
-    nothing else.
+    By `OTEL_SDK_DISABLED`, or `OTEL_TRACES_EXPORTER=none`.
     """
     env = os.environ
     if env.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return True
+    return env.get("OTEL_TRACES_EXPORTER", "").strip().lower() == "none"
+
+
+def otlp_endpoint() -> str | None:
+    """Return the OTLP endpoint for traces that the environment asks for."""
+    if export_is_off():
         return None
-    if env.get("OTEL_TRACES_EXPORTER", "").strip().lower() == "none":
-        return None
+    env = os.environ
     return (
         env.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
         or env.get("OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -175,6 +199,55 @@ def otlp_protocol() -> str:
         or env.get("OTEL_EXPORTER_OTLP_PROTOCOL")
         or "http/protobuf"
     )
+
+
+@dataclass(frozen=True, slots=True)
+class OtlpTarget:
+    """Where OTLP goes: `explicit` is the address if it is not from the environment.
+
+    `shown` is the address without what may be secret in it; `headers` are those of
+    the environment.
+    """
+
+    endpoint: str
+    explicit: str | None
+    protocol: str
+    headers: str = field(repr=False)
+
+    @property
+    def shown(self) -> str:
+        """The address for people: no user information, no query."""
+        parts = urlsplit(self.endpoint)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def otlp_target(endpoint: str | None, protocol: str | None) -> OtlpTarget:
+    """Settle an OTLP address: what is given, or the environment, or the default.
+
+    Raises `ConfigurationError` for a protocol that OpenTelemetry does not have.
+    """
+    env = os.environ
+    spoken = protocol or otlp_protocol()
+    if spoken not in ("http/protobuf", "grpc"):
+        raise ConfigurationError(
+            f"the OTLP protocol {spoken!r} is not supported; it is 'http/protobuf' or "
+            f"'grpc' (OTEL_EXPORTER_OTLP_PROTOCOL, or protocol=)"
+        )
+    headers = env.get("OTEL_EXPORTER_OTLP_TRACES_HEADERS") or env.get(
+        "OTEL_EXPORTER_OTLP_HEADERS", ""
+    )
+    if endpoint is not None:
+        address = endpoint if "://" in endpoint else f"http://{endpoint}"
+        if spoken != "grpc" and urlsplit(address).path in ("", "/"):
+            address = f"{address.rstrip('/')}/v1/traces"
+        return OtlpTarget(address, address, spoken, headers)
+    base = env.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    if spoken == "grpc":
+        found = base or "http://localhost:4317"
+    else:
+        found = f"{(base or 'http://localhost:4318').rstrip('/')}/v1/traces"
+    found = env.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or found
+    return OtlpTarget(found, None, spoken, headers)
 
 
 def service_name() -> str | None:

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = {
     0: "errors semconv settings messages notices",
-    1: "tools schema threads grading tree tracing delivery store dialects",
+    1: "tools schema threads grading tree tracing delivery store backends dialects",
     2: "task scenario scenario_run environment hub frameworks formats instrumentation",
     3: "runtime record limits result toolbox context bare evaluation comparison verdicts",
     4: "testing cli",
@@ -61,6 +61,15 @@ def test_a_module_imports_only_lower_layers(path: Path) -> None:
     for other in imports(path) - {own}:
         assert LAYER[other] <= LAYER[own], f"{own} imports {other}"
         assert (own, other) not in FORBIDDEN, f"{own} must not know {other}"
+
+
+def test_exporters_know_only_the_seam() -> None:
+    """The backends that ship reach the core as any plug-in does."""
+    for path in (ROOT / "exporters" / "hudtrace_exporters").glob("*.py"):
+        allowed = {"hudtrace.backends", "hudtrace_exporters.otlp"}
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("hud"):
+                assert node.module in allowed, f"{path.name} imports {node.module}"
 
 
 def test_names_of_attributes_stand_in_semconv_alone() -> None:

@@ -11,11 +11,15 @@ _KEPT_TRACES = 20_000
 
 @dataclass(frozen=True, slots=True)
 class ExportCount:
-    """What became of spans at one exporter."""
+    """What has become of stored spans at one exporter.
+
+    `waiting` are not sent yet; they stay in the store until they are.
+    `set_aside` were refused for good, and stay in the store too.
+    """
 
     exported: int = 0
-    rejected: int = 0
-    dropped: int = 0
+    waiting: int = 0
+    set_aside: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +53,18 @@ class DeliveryReport:
         text = f"{self.started} started, {self.stored} stored, {self.dropped} dropped"
         for name, count in self.exporters.items():
             text += f"; {name}: {count.exported} exported"
-            if count.rejected or count.dropped:
-                text += f", {count.rejected} rejected, {count.dropped} dropped"
+            if count.waiting:
+                text += f", {count.waiting} waiting"
+            if count.set_aside:
+                text += f", {count.set_aside} set aside"
         return text
 
 
 class _Count:
-    __slots__ = ("dropped", "ended", "exports", "started", "stored")
+    __slots__ = ("dropped", "ended", "started", "stored")
 
     def __init__(self) -> None:
         self.started = self.ended = self.stored = self.dropped = 0
-        self.exports: dict[str, list[int]] = {}
 
 
 class Ledger:
@@ -101,31 +106,18 @@ class Ledger:
             if len(self._traces) > _KEPT_TRACES:
                 self._forget()
 
-    def exported(self, exporter: str, traces: Mapping[int, int], what: int) -> None:
-        """Count spans at an exporter; *what* is 0 exported, 1 rejected, 2 dropped."""
-        with self._lock:
-            for trace_id, number in traces.items():
-                for count in (self._of(trace_id), self.total):
-                    count.exports.setdefault(exporter, [0, 0, 0])[what] += number
+    def started_count(self, trace_id: int) -> int:
+        """Return how many spans of a trace have been started."""
+        count = self._traces.get(trace_id)
+        return 0 if count is None else count.started
 
-    def report(
-        self, trace_id: int | None = None, exporters: tuple[str, ...] = ()
-    ) -> DeliveryReport:
-        """Return the account of one trace, or of everything."""
+    def report(self, trace_id: int | None = None) -> DeliveryReport:
+        """Return the account of one trace, or of everything; no exporters."""
         with self._lock:
             found = self.total if trace_id is None else self._traces.get(trace_id)
             count = found or _Count()
-            exports = {
-                name: ExportCount(*count.exports.get(name, (0, 0, 0)))
-                for name in {*exporters, *count.exports}
-            }
             return DeliveryReport(
-                count.started,
-                count.ended,
-                count.stored,
-                count.dropped,
-                self.durable,
-                exports,
+                count.started, count.ended, count.stored, count.dropped, self.durable
             )
 
     def _of(self, trace_id: int) -> _Count:

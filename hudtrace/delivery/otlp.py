@@ -151,6 +151,11 @@ def string_attribute(key: str, text: bytes) -> bytes:
     return b"\x4a" + _sized(_key(key) + b"\x12" + _sized(value))
 
 
+def name_field(name: str) -> bytes:
+    """Return a name to append to a span's body, in place of the one it has."""
+    return b"\x2a" + _sized(_utf8(name))
+
+
 class SpanEncoder:
     """Encodes spans for one writer, redacting their texts on the way.
 

@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import dataclasses
 import os
 import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from hudtrace import settings as settings_module
-from hudtrace.delivery.batch import BatchWriter, Written
+from hudtrace.backends import Backend
+from hudtrace.delivery.batch import BatchWriter
+from hudtrace.delivery.exports import Exports
 from hudtrace.delivery.ledger import DeliveryReport, Ledger
 from hudtrace.delivery.queue import SpanQueue
+from hudtrace.delivery.readable import as_readable
 from hudtrace.errors import ConfigurationError
 from hudtrace.notices import internal_error, notify_once
 from hudtrace.settings import Settings
 from hudtrace.store.rows import Batch
-from hudtrace.store.store import Store
+from hudtrace.store.store import Store, read_only
 from hudtrace.store.writers import Writer
 from hudtrace.tracing.redaction import Redactor
 
@@ -42,13 +46,13 @@ HandOver = Callable[[Any], None]
 class Pipeline:
     """Takes spans as they start and end, and writes them.
 
-    `exporter` gets each batch after its commit; `hand_over` gets each span of
-    ours for the processors of the user's own provider.
+    What is committed is also queued for each of *backends*. `hand_over` gets each
+    span of ours for the processors of the user's own provider.
     """
 
-    def __init__(self, chosen: Settings, exporter: Any = None) -> None:
+    def __init__(self, chosen: Settings, backends: Sequence[Backend] = ()) -> None:
         self.settings = chosen
-        self.exporter = exporter
+        self._backends = tuple(backends)
         self.hand_over: HandOver | None = None
         self._start_afresh()
         _pipelines.add(self)
@@ -58,8 +62,7 @@ class Pipeline:
         self._queue = SpanQueue()
         self._ledger = Ledger(durable=self.settings.store is not None)
         self.taps: list[Callable[[Any], None]] = []
-        if self.exporter is not None:
-            self.exporter.ledger = self._ledger
+        self._exports = Exports(self._backends, self.settings.content)
         self._young: dict[int, Any] = {}
         self._recorded: dict[int, Any] = {}  # open, with a start record
         self._secrets: frozenset[str] | None = None
@@ -114,18 +117,42 @@ class Pipeline:
 
     # What the rest of the process asks ---------------------------------------
 
+    def started_count(self, trace_id: str) -> int:
+        """Return how many spans of a trace (hex id) have been started."""
+        return self._ledger.started_count(int(trace_id, 16))
+
     def report(self, trace_id: str | None = None) -> DeliveryReport:
         """Return the account of one trace (hex id), or of everything."""
-        names = () if self.exporter is None else (self.exporter.name,)
-        key = None if trace_id is None else int(trace_id, 16)
-        return self._ledger.report(key, names)
+        report = self._ledger.report(None if trace_id is None else int(trace_id, 16))
+        if not self._exports:
+            return report
+        with self._reader() as db:
+            counts = self._exports.counts(db, report.stored, trace_id)
+        return dataclasses.replace(report, exporters=counts)
+
+    @contextlib.contextmanager
+    def _reader(self) -> Iterator[sqlite3.Connection]:
+        """Read the store as it is now, from any thread."""
+        store, path = self._store, self.settings.store
+        if store is not None and store.path is None:
+            with store.guard:
+                yield store.reader()
+        else:
+            there = path is not None and path.exists()
+            db = read_only(path) if there and path else Store(None).reader()
+            with contextlib.closing(db):
+                yield db
 
     def flush(self, timeout: float = 30.0) -> bool:
         """Wait until what has ended so far is stored and exported; bounded.
 
-        Returns whether it is, and no span was dropped meanwhile.
+        Returns whether it is, and no span was dropped or refused.
         """
         deadline = time.monotonic() + timeout
+        stored = self._flush_store(deadline)
+        return self._exports.flush(self._reader, deadline) and stored
+
+    def _flush_store(self, deadline: float) -> bool:
         before = self._ledger.total
         target, dropped = before.ended, before.dropped
         self._flushing += 1
@@ -137,19 +164,22 @@ class Pipeline:
         finally:
             self._flushing -= 1
         lost = self._ledger.total.dropped - dropped
-        stored = self._settled() >= target and not lost and self._all_stored(target)
-        if self.exporter is None:
-            return stored
-        left = max(0.0, deadline - time.monotonic())
-        return bool(self.exporter.flush(left)) and stored
+        return self._settled() >= target and not lost and self._all_stored(target)
 
     def _all_stored(self, target: int) -> bool:
         total = self._ledger.total
         return total.stored + total.dropped >= target
 
     def close(self, timeout: float = EXIT_SECONDS) -> None:
-        """Write what is left, within *timeout* seconds each, and end the thread."""
-        self.flush(timeout)
+        """Write what is left, within *timeout* seconds each, and end the threads.
+
+        Exporters get `exit_timeout` together; the store keeps what is not sent.
+        """
+        self._flush_store(time.monotonic() + timeout)
+        with contextlib.suppress(sqlite3.Error, OSError):
+            self._exports.close(
+                self._reader, self.settings.exit_timeout, self._ledger.durable
+            )
         thread = self._thread
         if thread is not None:
             self._closing = True
@@ -157,8 +187,6 @@ class Pipeline:
             thread.join(timeout)
             # A span that ends later starts a thread again.
             self._thread, self._closing = None, False
-        if self.exporter is not None:
-            self.exporter.close(timeout)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -223,15 +251,16 @@ class Pipeline:
     def _step(self) -> bool:
         """Write one batch; return whether the next is due without a pause."""
         spans, size = self._queue.take(BATCH_SPANS, BATCH_BYTES)
+        count, traces = len(spans), [span.context.trace_id for span in spans]
         try:
             self._write(spans)
         except Exception as error:
             internal_error("writing spans (they are counted as dropped)", error)
-            for span in spans:
-                self._ledger.dropped(span.context.trace_id)
+            for trace_id in traces:
+                self._ledger.dropped(trace_id)
         finally:
             self._queue.done(size)
-            self._handled += len(spans)
+            self._handled += count
             with self._written:
                 self._written.notify_all()
         return len(self._queue) >= (1 if self._hasty else HURRY_SPANS)
@@ -242,25 +271,36 @@ class Pipeline:
 
     def _write(self, spans: list[Any]) -> None:
         self._learn_secrets()
-        batch = Batch()
-        written = self._add(batch, spans)
+        batch = Batch(
+            destinations=self._exports.destinations, writer=self._exports.writer
+        )
+        handed_over = self._add(batch, spans)
         self._add_open(batch)
         self._rows.finish(batch)
         if batch:
             self._commit(batch)
-            self._pass_on(written)
+            self._hand_over(handed_over)
 
-    def _add(self, batch: Batch, spans: list[Any]) -> list[Written]:
-        written = []
-        for span in spans:
+    def _add(self, batch: Batch, spans: list[Any]) -> list[Any]:
+        """Encode *spans*, and let go of each: many at once burden the collector.
+
+        Returns them for the processors of the user's provider, if there are any.
+        """
+        handed_over = []
+        spans.reverse()
+        while spans:
+            span = spans.pop()
             try:
-                written.append(self._rows.add(batch, span))
+                written = self._rows.add(batch, span)
+                if self.hand_over and hasattr(span, "stamp"):  # ours: not seen there
+                    full = self.settings.content == "full"
+                    handed_over.append(as_readable(written, self._redactor, full))
             except Exception as error:
                 internal_error("encoding a span", error)
                 self._ledger.dropped(span.context.trace_id)
             if self._recorded.pop(span.context.span_id, None) is not None:
                 batch.closed.append(span.context.span_id.to_bytes(8, "big"))
-        return written
+        return handed_over
 
     def _add_open(self, batch: Batch) -> None:
         """Add start records for spans that have been open for a while."""
@@ -286,23 +326,16 @@ class Pipeline:
             trace_id = int.from_bytes(row[0], "big")
             stored[trace_id] = stored.get(trace_id, 0) + 1
         self._ledger.stored(stored)
+        if batch.spans:
+            self._exports.notify(store)
 
-    def _pass_on(self, written: list[Written]) -> None:
-        try:
-            self._hand_on(written)
-        except Exception as error:
-            internal_error("handing spans to exporters", error)
-
-    def _hand_on(self, written: list[Written]) -> None:
-        if self.exporter is not None:
-            self.exporter.put(written, self._redactor)
-        if self.hand_over:
-            from hudtrace.delivery.export import as_readable
-
-            for item in written:
-                if hasattr(item.span, "stamp"):  # ours, not one they have seen
-                    full = self.settings.content == "full"
-                    self.hand_over(as_readable(item, self._redactor, full))
+    def _hand_over(self, spans: list[Any]) -> None:
+        for span in spans:
+            try:
+                if self.hand_over:
+                    self.hand_over(span)
+            except Exception as error:
+                internal_error("handing spans to the global provider", error)
 
     def _learn_secrets(self) -> None:
         secrets = settings_module.secret_values()
@@ -345,6 +378,7 @@ class Pipeline:
             with contextlib.suppress(sqlite3.Error):
                 self._store.close()
         self._store = self._memory(f"cannot write the trace store {path}: {error}")
+        self._exports.abandon()  # what it sends from is the file
         return self._store
 
     def _memory(self, why: str) -> Store:
@@ -358,7 +392,9 @@ class Pipeline:
 
     def _identity(self) -> Writer:
         if self._writer is None:
-            self._writer = Writer.this_process()
+            self._writer = dataclasses.replace(
+                Writer.this_process(), id=self._exports.writer
+            )
         return self._writer
 
     def _beat(self, store: Store, closed: int | None = None) -> None:
@@ -377,7 +413,6 @@ class Pipeline:
             return
         try:
             self._beat(self._store, closed=time.time_ns())
-            self._writer = None
             if self._store.path is not None:
                 self._store.close()
                 self._store = None

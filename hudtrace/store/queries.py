@@ -226,6 +226,13 @@ def conversation(db: sqlite3.Connection, span: StoredSpan) -> Conversation | Non
     """Return the messages of a model call, None if the span has none."""
     if span.node is None:
         return None
+    messages = [json.loads(body) for body in message_chain(db, span.node)]
+    split = len(messages) - span.replies
+    return Conversation(messages[:split], messages[split:], _tools(db, span.tools))
+
+
+def message_chain(db: sqlite3.Connection, node: bytes) -> list[bytes]:
+    """Return what a conversation has come to at *node*: UTF-8 JSON, oldest first."""
     rows = db.execute(
         "WITH RECURSIVE chain(hash, parent, message, depth) AS ("
         " SELECT hash, parent, message, 0 FROM nodes WHERE hash = ?"
@@ -233,11 +240,9 @@ def conversation(db: sqlite3.Connection, span: StoredSpan) -> Conversation | Non
         " FROM nodes AS n JOIN chain ON n.hash = chain.parent) "
         "SELECT m.body FROM chain JOIN messages AS m ON m.hash = chain.message "
         "ORDER BY depth DESC",
-        (span.node,),
+        (node,),
     ).fetchall()
-    messages = [json.loads(body) for (body,) in rows]
-    split = len(messages) - span.replies
-    return Conversation(messages[:split], messages[split:], _tools(db, span.tools))
+    return [body for (body,) in rows]
 
 
 def verdicts(db: sqlite3.Connection, trace_id: str) -> list[Verdict]:

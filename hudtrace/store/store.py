@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import threading
 import time
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,14 +14,19 @@ from typing import Any
 
 from hudtrace.errors import ConfigurationError
 from hudtrace.store import fold
+from hudtrace.store.outbox import Destination, Outbox, add_range
 from hudtrace.store.rows import Batch, Row, Source
 from hudtrace.store.writers import Writer
 
-VERSION = 1
+_SCRIPTS = ("schema.sql", "outbox.sql")  # one for each version
+VERSION = len(_SCRIPTS)
 BUSY_SECONDS = 60.0
 MAX_BYTES = 5 * 10**9
 _DAY_NS = 86_400 * 10**9
 MAX_AGE_NS = 90 * _DAY_NS
+_DELETABLE = """pinned = 0 AND NOT EXISTS (
+    SELECT 1 FROM spans AS s JOIN outbox AS o ON s.id BETWEEN o.first AND o.last
+    WHERE s.trace_id = episodes.trace_id)"""
 _CHUNKS = (1024, 256, 64, 16, 4, 1)
 
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -82,6 +88,9 @@ class Store:
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self.uri = ":memory:" if path is None else path.as_uri()
+        self.guard: contextlib.AbstractContextManager[Any] = (
+            threading.RLock() if path is None else contextlib.nullcontext()
+        )
         self._sources: dict[bytes, int] = {}
         self._statements: dict[tuple[str, int], str] = {}
         if path is not None:
@@ -94,6 +103,10 @@ class Store:
 
     def write(self, batch: Batch) -> None:
         """Commit *batch*; spans that are there already are left as they are."""
+        with self.guard:
+            self._write(batch)
+
+    def _write(self, batch: Batch) -> None:
         execute = self._db.execute
         execute("BEGIN IMMEDIATE")
         try:
@@ -101,7 +114,10 @@ class Store:
             spans = [
                 (*r[:_SOURCE], ids[r[_SOURCE]], r[_SOURCE + 1]) for r in batch.spans
             ]
+            last = self._last_span() if batch.destinations else 0
             self._insert("spans", spans, "OR IGNORE")
+            if batch.destinations:
+                self._queue(batch, last + 1, self._last_span())
             self._insert("messages", batch.messages.items(), "OR IGNORE")
             nodes = ((node, *rest) for node, rest in batch.nodes.items())
             self._insert("nodes", nodes, "OR IGNORE")
@@ -125,12 +141,13 @@ class Store:
     def retain(self, max_bytes: int = MAX_BYTES, max_age: int = MAX_AGE_NS) -> int:
         """Delete the oldest traces until the store is within its bounds.
 
-        Pinned episodes stay. Returns how many traces were deleted.
+        Pinned episodes and those that wait to be sent stay. Returns how many traces were deleted.
         """
         deleted = self._delete_before(time.time_ns() - max_age)
         while self._bytes() > max_bytes:
             oldest = self._db.execute(
-                "SELECT trace_id FROM episodes WHERE pinned = 0 ORDER BY start LIMIT 200"
+                f"SELECT trace_id FROM episodes WHERE {_DELETABLE} "
+                f"ORDER BY start LIMIT 200"
             ).fetchall()
             if not oldest:
                 break
@@ -157,6 +174,12 @@ class Store:
         """Return a connection to read with; the caller closes it if `path` is set."""
         return self._db if self.path is None else read_only(self.path)
 
+    def outbox(self, destination: Destination) -> Outbox:
+        """Return the outbox of *destination*, for another thread to work on."""
+        if self.path is None:
+            return Outbox(self._db, destination, self.guard)
+        return Outbox(connect(self.path), destination)
+
     def close(self) -> None:
         """Close the file."""
         self._db.close()
@@ -164,13 +187,7 @@ class Store:
     # Opening -----------------------------------------------------------------
 
     def _connect(self) -> sqlite3.Connection:
-        db = sqlite3.connect(
-            self.uri,
-            uri=True,
-            isolation_level=None,
-            check_same_thread=False,
-            timeout=BUSY_SECONDS,
-        )
+        db = _open(self.uri)
         try:
             with self._creation_lock():
                 self._prepare(db)
@@ -211,12 +228,12 @@ class Store:
                 f"the store {self.path} has version {version}, but this hudtrace reads "
                 f"up to {VERSION}; upgrade hudtrace, or set HUDTRACE_STORE to a new file"
             )
-        if version == 0:
-            schema = resources.files("hudtrace.store").joinpath("schema.sql")
-            script = (
-                f"BEGIN; {schema.read_text('utf-8')}; PRAGMA user_version = {VERSION};"
+        folder = resources.files("hudtrace.store")
+        for number, name in enumerate(_SCRIPTS[version:], version + 1):
+            script = folder.joinpath(name).read_text("utf-8")
+            db.executescript(
+                f"BEGIN; {script}; PRAGMA user_version = {number}; COMMIT;"
             )
-            db.executescript(f"{script} COMMIT;")
 
     # Writing -----------------------------------------------------------------
 
@@ -255,6 +272,15 @@ class Store:
             )
             self._statements[table, size] = found
         return found
+
+    def _last_span(self) -> int:
+        (last,) = self._db.execute("SELECT coalesce(max(id), 0) FROM spans").fetchone()
+        return int(last)
+
+    def _queue(self, batch: Batch, first: int, last: int) -> None:
+        if last >= first:
+            for destination in batch.destinations:
+                add_range(self._db, destination, first, last, batch.writer)
 
     def _insert_episodes(self, batch: Batch) -> None:
         rows = [tuple(row[c] for c in fold.COLUMNS) for row in batch.episodes.values()]
@@ -295,7 +321,8 @@ class Store:
 
     def _delete_before(self, time_ns: int) -> int:
         old = self._db.execute(
-            "SELECT trace_id FROM episodes WHERE pinned = 0 AND start < ?", (time_ns,)
+            f"SELECT trace_id FROM episodes WHERE {_DELETABLE} AND start < ?",
+            (time_ns,),
         ).fetchall()
         self._delete([trace_id for (trace_id,) in old])
         return len(old)
@@ -325,6 +352,23 @@ class Store:
             "hash NOT IN (SELECT tools FROM spans WHERE tools IS NOT NULL)"
         )
         self._db.execute("COMMIT")
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open a store that is there, to read and to write; not to make or migrate it."""
+    db = _open(path.as_uri())
+    db.execute("PRAGMA synchronous = NORMAL")
+    return db
+
+
+def _open(uri: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        uri,
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        timeout=BUSY_SECONDS,
+    )
 
 
 def read_only(path: Path) -> sqlite3.Connection:

@@ -430,7 +430,7 @@ def test_otlp_export_that_fails(
     task: hud.Task,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A backend that refuses costs the eval nothing; the account says rejected."""
+    """A backend that refuses costs the eval nothing; the account says set aside."""
     receiver.status = 400
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
     hud.configure(store=tmp_path / "t.db", quiet=True)
@@ -438,7 +438,7 @@ def test_otlp_export_that_fails(
     assert not hud.flush(10)
     assert result.delivery is not None
     assert result.delivery.stored == 5
-    assert result.delivery.exporters["otlp"].rejected == 5
+    assert result.delivery.exporters["otlp"].set_aside == 5
     assert not result.delivery.complete
 
 

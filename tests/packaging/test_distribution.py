@@ -42,18 +42,24 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_what_is_in_the_wheel(wheel: Path) -> None:
-    """Both packages, their type markers, the schema, the licence; nothing else."""
+    """The packages, their type markers, the schema, the licence; nothing else."""
     names = set(zipfile.ZipFile(wheel).namelist())
     for needed in (
         "hud/__init__.py",
         "hud/py.typed",
         "hudtrace/py.typed",
         "hudtrace/store/schema.sql",
+        "hudtrace/store/outbox.sql",
+        "hudtrace_exporters/py.typed",
     ):
         assert needed in names
     assert any(name.endswith("LICENSE") for name in names)
     tops = {name.split("/")[0] for name in names}
-    assert {t for t in tops if not t.endswith(".dist-info")} == {"hud", "hudtrace"}
+    assert {t for t in tops if not t.endswith(".dist-info")} == {
+        "hud",
+        "hudtrace",
+        "hudtrace_exporters",
+    }
 
 
 def test_the_wheel_runs(wheel: Path, tmp_path: Path) -> None:
