@@ -7,6 +7,7 @@ A plug-in is a subclass of `Backend`, named by an entry point of the group
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +19,6 @@ from hudtrace.errors import ConfigurationError, UnknownBackend
 from hudtrace.settings import Content, OtlpTarget, otlp_target
 
 GROUP = "hudtrace.exporters"
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,11 @@ def open_otlp(target: OtlpTarget, headers: Mapping[str, str] | None = None) -> S
 def is_loopback(endpoint: str) -> bool:
     """Say whether an endpoint is on this machine."""
     address = endpoint if "://" in endpoint else f"//{endpoint}"
-    return (urlsplit(address).hostname or "") in _LOOPBACK
+    host = urlsplit(address).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def find_backends(chosen: Iterable[str | Backend]) -> list[Backend]:

@@ -41,7 +41,7 @@ class Runtime:
 
         self.settings = chosen
         resource = make_resource(_describe_source(), settings.service_name())
-        self.backends = _backends(chosen)
+        self.backends = chosen_backends(chosen)
         self.pipeline: Pipeline = Pipeline(chosen, self.backends)
         self.tracer = Tracer(self.pipeline, resource)
         self.pipeline.hand_over = _join(self.pipeline, resource)
@@ -156,7 +156,7 @@ def _instrument(chosen: Settings) -> None:
         instrument(list(chosen.instrument))
 
 
-def _backends(chosen: Settings) -> list[Backend]:
+def chosen_backends(chosen: Settings) -> list[Backend]:
     """Return where spans are sent: as chosen, and the environment's OTLP endpoint."""
     if settings.export_is_off():
         return []

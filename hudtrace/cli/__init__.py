@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_ls(commands)
     _add_show(commands)
+    _add_forward(commands)
     return parser
 
 
@@ -67,6 +68,39 @@ def _add_ls(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     ls.add_argument("--store", help="path of the store")
     ls.add_argument("--json", action="store_true", help="print JSON, one per line")
     ls.set_defaults(run=_run_ls)
+
+
+def _add_forward(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    forward = commands.add_parser(
+        "forward",
+        help="send what waits in the store to its backends",
+        description="Send the spans that an outage or a crash has left in the store, to "
+        "the configured exporters or those of --to. With --since, spans are sent that "
+        "were never meant for the backend too.",
+    )
+    forward.add_argument(
+        "--to",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="an exporter, e.g. otlp",
+    )
+    forward.add_argument("--since", help="also spans since then: 2h, 7d, 2026-11-24")
+    forward.add_argument(
+        "--again", action="store_true", help="also what the backend has refused"
+    )
+    forward.add_argument(
+        "--timeout",
+        type=float,
+        default=30.0,
+        help="give up after so many seconds without progress (30)",
+    )
+    forward.add_argument(
+        "--list", action="store_true", help="only list what waits, and where for"
+    )
+    forward.add_argument("--store", help="path of the store")
+    forward.add_argument("--json", action="store_true", help="print the list as JSON")
+    forward.set_defaults(run=_run_forward)
 
 
 def _add_show(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -104,3 +138,17 @@ def _run_show(options: argparse.Namespace) -> int:
     from hudtrace.cli.show import run
 
     return run(options.store, options.trace, full=options.full, as_json=options.json)
+
+
+def _run_forward(options: argparse.Namespace) -> int:
+    from hudtrace.cli import forward
+
+    if options.list:
+        return forward.show_list(options.store, as_json=options.json)
+    return forward.run(
+        options.store,
+        to=options.to,
+        since=options.since,
+        again=options.again,
+        timeout=options.timeout,
+    )

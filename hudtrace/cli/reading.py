@@ -14,12 +14,10 @@ from hudtrace.store import queries
 from hudtrace.store.store import read_only
 
 
-@contextlib.contextmanager
-def opened(path: str | None) -> Iterator[sqlite3.Connection]:
-    """Open the chosen store, or the one that the settings name.
+def chosen_store(path: str | None) -> Path:
+    """Return the store that was given, or the one that the settings name.
 
-    Raises `ConfigurationError` if it is off or cannot be read,
-    `FileNotFoundError` if there is none.
+    Raises `ConfigurationError` if it is off, `FileNotFoundError` if there is none.
     """
     chosen = Path(path).absolute() if path else settings.load().store
     if chosen is None:
@@ -27,6 +25,18 @@ def opened(path: str | None) -> Iterator[sqlite3.Connection]:
             "the store is off (HUDTRACE_STORE=off), so there is nothing to read; give "
             "one with --store"
         )
+    read_only(chosen).close()
+    return chosen
+
+
+@contextlib.contextmanager
+def opened(path: str | None) -> Iterator[sqlite3.Connection]:
+    """Open the chosen store, or the one that the settings name.
+
+    Raises `ConfigurationError` if it is off or cannot be read,
+    `FileNotFoundError` if there is none.
+    """
+    chosen = chosen_store(path)
     db = read_only(chosen)
     try:
         yield db

@@ -77,9 +77,9 @@ class Progress:
         self._started = time.monotonic()
         self._shown = sys.stderr.isatty()
 
-    def advance(self) -> None:
-        """Say that one more is done."""
-        self._done += 1
+    def advance(self, count: int = 1) -> None:
+        """Say that *count* more are done."""
+        self._done += count
         if self._shown:
             filled = 30 * self._done // self._total
             bar = "█" * filled + "░" * (30 - filled)

@@ -14,7 +14,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from hudtrace.store.writers import Writer
+
 _ROWS_AT_ONCE = 64
+Connection = sqlite3.Connection
 
 
 class Destination(NamedTuple):
@@ -85,15 +88,30 @@ class Outbox:
             self._db.close()
 
     def hold(self, holder: str, seconds: float) -> bool:
-        """Take or renew the right to send; False while another process has it."""
+        """Take or renew the right to send; False while another process has it.
+
+        One that is gone has it no more, however long it had taken it for.
+        """
         now = time.time_ns()
         with self._transaction():
-            taken = self._db.execute(
-                "UPDATE destinations SET holder = ?1, held_until = ?2 WHERE id = ?3 "
-                "AND (holder IS NULL OR holder = ?1 OR held_until < ?4)",
-                (holder, now + int(seconds * 1e9), self.id, now),
+            current, until = self._db.execute(
+                "SELECT holder, held_until FROM destinations WHERE id = ?", (self.id,)
+            ).fetchone()
+            if current not in (None, holder) and until > now and self._lives(current):
+                return False
+            self._db.execute(
+                "UPDATE destinations SET holder = ?, held_until = ? WHERE id = ?",
+                (holder, now + int(seconds * 1e9), self.id),
             )
-            return taken.rowcount > 0
+            return True
+
+    def _lives(self, holder: str) -> bool:
+        row = self._db.execute(
+            "SELECT id, host, boot_id, pid, process_start, heartbeat, closed "
+            "FROM writers WHERE id = ?",
+            (holder,),
+        ).fetchone()
+        return row is None or Writer(*row).alive
 
     def release(self, holder: str) -> None:
         """Give up the right to send."""
@@ -115,7 +133,7 @@ class Outbox:
             ).fetchall()
             for row, first, last, writer in rows:
                 for span in self._spans(first, last, most - len(found)):
-                    found.append((Segment(row, first, span.id, writer), span))
+                    found.append((Segment(row, span.id, span.id, writer), span))
                 if len(found) >= most:
                     break
         return found
@@ -261,6 +279,59 @@ def add_range(
         "INSERT INTO outbox (destination, first, last, writer) VALUES (?,?,?,?)",
         (destination_id(db, destination), first, last, writer),
     )
+
+
+def queue_since(
+    db: sqlite3.Connection, destination: Destination, start: int, writer: str
+) -> int:
+    """Queue every span that began at *start* (unix ns) or later; return how many.
+
+    Those that wait for the destination already are not queued twice.
+    """
+    with transaction(db):
+        id_ = destination_id(db, destination)
+        ids = [
+            span
+            for (span,) in db.execute(
+                "SELECT id FROM spans AS s WHERE start >= ? AND NOT EXISTS ("
+                "SELECT 1 FROM outbox WHERE destination = ? "
+                "AND s.id BETWEEN first AND last) ORDER BY id",
+                (start, id_),
+            )
+        ]
+        for first, last in _runs(ids):
+            add_range(db, destination, first, last, writer)
+    return len(ids)
+
+
+def queue_again(db: sqlite3.Connection, key: bytes) -> None:
+    """Queue what a destination has refused; it may take it now."""
+    with transaction(db):
+        db.execute(
+            "INSERT INTO outbox (destination, first, last, writer) "
+            "SELECT a.destination, a.first, a.last, a.writer FROM set_aside AS a "
+            "JOIN destinations AS d ON d.id = a.destination WHERE d.key = ?",
+            (key,),
+        )
+        db.execute(
+            "DELETE FROM set_aside WHERE destination IN "
+            "(SELECT id FROM destinations WHERE key = ?)",
+            (key,),
+        )
+
+
+def _runs(ids: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Return the unbroken runs of ascending numbers, by their ends."""
+    first = last = None
+    for number in ids:
+        if last is not None and number == last + 1:
+            last = number
+            continue
+        if first is not None and last is not None:
+            yield first, last
+        first = last = number
+    if first is not None and last is not None:
+        yield first, last
 
 
 @contextlib.contextmanager
