@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench test-lowest constraints clean
+.PHONY: help demo test backends check format bench test-lowest constraints clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,7 +20,10 @@ demo: $(VENV)/.demo  ## set up, and run an eval of two agents, offline
 	@$(BIN)/hudtrace demo
 
 test: $(VENV)/.test  ## set up, and run the tests
-	$(BIN)/python -m pytest -n $(JOBS) -q $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) -q -rs $(ARGS)
+
+backends:  ## build a real Jaeger and collector for the tests (needs Go, once)
+	@tools/backends/build.sh
 
 check: $(VENV)/.check  ## lint, format check and types
 	$(BIN)/ruff check .

@@ -1,7 +1,7 @@
 """Episodes and model calls through the openai client, traced beside untraced.
 
 An episode is two model calls, one tool call and a reward. The model is a
-scripted one behind real HTTP, in a process that is not measured.
+bare server that answers over real HTTP, in a process that is not measured.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks.model import CHUNKS
 from benchmarks.rounds import Figures, middle, print_rows, race, ratio, serve
 
 EPISODES = 300
 CALLS = 600
 STREAMS = 150
-CHUNKS = 50
 URL = "HUDTRACE_BENCHMARK_MODEL"
 TOOLS: Any = [
     {
@@ -43,26 +43,10 @@ TOOLS: Any = [
 ]
 
 
-def scripted() -> None:
-    """Serve the model until stdin closes; in a process of its own."""
-    from hudtrace.testing import ScriptedModel, ScriptedReply, call, say
-
-    def reply(request: Any) -> ScriptedReply:
-        if request.get("stream"):
-            return say("word " * CHUNKS)
-        if request["messages"][-1]["role"] == "tool":
-            return say("The initials are JR.")
-        return call(("lookup", {"name": "HUD"}))
-
-    with ScriptedModel(reply) as model:
-        print(model.url, flush=True)
-        sys.stdin.read()
-
-
 @contextmanager
 def model_server() -> Iterator[None]:
     """Run the model beside the contenders, which find it by its variable."""
-    command = [sys.executable, "-m", "benchmarks.episodes", "model"]
+    command = [sys.executable, "-m", "benchmarks.model"]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as server:
@@ -285,7 +269,5 @@ def main(rounds: int = 11) -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["contender"]:
         serve(CONTENDERS)
-    elif sys.argv[1:2] == ["model"]:
-        scripted()
     else:
         main()

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hudtrace import errors as errors
+    from hudtrace.carriers import attach as attach
+    from hudtrace.carriers import propagate as propagate
     from hudtrace.context import EvalContext as EvalContext
     from hudtrace.context import current_eval as current_eval
     from hudtrace.environment import Environment as Environment
@@ -46,11 +48,13 @@ _HOMES = {
     "SubScore": "grading",
     "Task": "task",
     "ToolError": "errors",
+    "attach": "carriers",
     "configure": "runtime",
     "current_eval": "context",
     "eval": "evaluation",
     "flush": "runtime",
     "instrument": "instrumentation",
+    "propagate": "carriers",
     "score": "evaluation",
     "traced_eval": "evaluation",
     "uninstrument": "instrumentation",
@@ -71,11 +75,13 @@ __all__ = [
     "SubScore",
     "Task",
     "ToolError",
+    "attach",
     "configure",
     "current_eval",
     "errors",
     "flush",
     "instrument",
+    "propagate",
     "score",
     "traced_eval",
     "uninstrument",

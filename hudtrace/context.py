@@ -440,7 +440,8 @@ def current_eval() -> Any:
     episode = current_episode()
     if episode is None or episode.owner is None:
         raise NoCurrentEval(
-            "this code does not run inside an eval; a thread or callback that you "
-            "start yourself needs contextvars.copy_context().run(...)"
+            "this code does not run inside an eval; a thread that you start yourself "
+            "needs the eval's place: pass hud.propagate() to it, and work there inside "
+            "'with hud.attach(carrier):'"
         )
     return episode.owner

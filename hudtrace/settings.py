@@ -250,6 +250,13 @@ def otlp_target(endpoint: str | None, protocol: str | None) -> OtlpTarget:
     return OtlpTarget(found, None, spoken, headers)
 
 
+def carrier_variables() -> dict[str, str]:
+    """Return the trace context that a parent process has put into the environment."""
+    names = ("traceparent", "tracestate", "hudtrace-stamps")
+    found = {name: os.environ.get(name.upper().replace("-", "_")) for name in names}
+    return {name: value for name, value in found.items() if value}
+
+
 def service_name() -> str | None:
     """Return the service name that the user set, None if they set none."""
     named = os.environ.get("OTEL_SERVICE_NAME")

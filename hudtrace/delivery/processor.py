@@ -10,7 +10,6 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
 from hudtrace.delivery.pipeline import Pipeline
 from hudtrace.notices import internal_error
-from hudtrace.tracing.episode import EPISODE
 from hudtrace.tracing.spans import ABANDON, STAMP, Abandon, Stamp
 
 
@@ -32,7 +31,7 @@ class ForeignSpans(SpanProcessor):
             if context is None:
                 context = otel_context.get_current()
             stamp = context.get(STAMP)
-            if context.get(EPISODE) is None or not isinstance(stamp, Stamp):
+            if not isinstance(stamp, Stamp):
                 return
             abandon = context.get(ABANDON)
             if isinstance(abandon, Abandon) and abandon.given_up:

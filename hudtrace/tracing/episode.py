@@ -95,6 +95,14 @@ class OpenEpisodes:
             episodes = list(self._open.values())
             return (episodes[0] if len(episodes) == 1 else None), self._last
 
+    def of_trace(self, trace_id: int) -> Episode | None:
+        """Return the open episode of a trace, None if it is not of this process."""
+        with self._lock:
+            for episode in self._open.values():
+                if episode.root.context.trace_id == trace_id:
+                    return episode
+        return None
+
     def __len__(self) -> int:
         return len(self._open)
 
