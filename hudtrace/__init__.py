@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hudtrace.grading import SubScore as SubScore
     from hudtrace.instrumentation import instrument as instrument
     from hudtrace.instrumentation import uninstrument as uninstrument
+    from hudtrace.jobs import Job as Job
     from hudtrace.result import EvalResult as EvalResult
     from hudtrace.result import Limits as Limits
     from hudtrace.runtime import configure as configure
@@ -43,6 +44,7 @@ _HOMES = {
     "EvaluationResult": "grading",
     "Grade": "grading",
     "Image": "tools",
+    "Job": "jobs",
     "Limits": "result",
     "Scenario": "scenario",
     "SubScore": "grading",
@@ -70,6 +72,7 @@ __all__ = [
     "EvaluationResult",
     "Grade",
     "Image",
+    "Job",
     "Limits",
     "Scenario",
     "SubScore",

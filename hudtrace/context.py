@@ -110,6 +110,11 @@ class EvalContext:
         return None if result is None else result.reward
 
     @property
+    def has_result(self) -> bool:
+        """Whether the eval has ended, and `result` can be read."""
+        return self._opened is not None and self._opened.record.result is not None
+
+    @property
     def result(self) -> EvalResult:
         """The result; raises `EvalNotFinished` while the eval runs."""
         result = self._opened.record.result if self._opened else None

@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 import json
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, overload
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from hudtrace.bare import BareEval, case_of
 from hudtrace.context import EvalContext, OnError, current_eval
@@ -14,6 +14,9 @@ from hudtrace.grading import SubScore
 from hudtrace.record import Identity
 from hudtrace.result import EvalResult, Limits
 from hudtrace.task import Task
+
+if TYPE_CHECKING:
+    from hudtrace.jobs import Job, RunningJob
 
 Variant = str | Mapping[str, Any]
 
@@ -27,7 +30,7 @@ def eval(  # the name that users know; it never shadows the builtin by a star im
     model: str | None = None,
     variant: Variant | None = None,
     limits: Limits | None = None,
-    job: str | None = None,
+    job: str | RunningJob | None = None,
     metadata: Mapping[str, Any] | None = None,
     on_error: OnError = "raise",
     grade_on_error: bool = False,
@@ -58,7 +61,8 @@ def eval(  # the name that users know; it never shadows the builtin by a star im
         agent=agent or "agent",
         model=model,
         variant=variant,
-        job=job,
+        job=job if job is None or isinstance(job, str) else job.id,
+        job_start=None if job is None or isinstance(job, str) else job.start,
         env=task.environment,
         scenario=task.scenario,
         env_digest=environment.digest,
@@ -100,6 +104,8 @@ def score(value: float, *, name: str = "score", explanation: str | None = None) 
 @overload
 def traced_eval(target: Task, /, **options: Any) -> Callable[[Any], Any]: ...
 @overload
+def traced_eval(target: Iterable[Task], /, **options: Any) -> Callable[[Any], Any]: ...
+@overload
 def traced_eval(target: None = None, /, **options: Any) -> Callable[[Any], Any]: ...
 @overload
 def traced_eval(target: Callable[..., Any], /, **options: Any) -> Any: ...
@@ -109,7 +115,9 @@ def traced_eval(target: Any = None, /, **options: Any) -> Any:
     Bound: `@hud.traced_eval(task)` on `async def f(ctx, ...)`. Calling
     `await f(...)` runs the body as an eval of that task, with the context as
     its first argument, and returns an `EvalResult`. Options are those of
-    `hud.eval`.
+    `hud.eval`. With a list of tasks, or with `group=N` for repeats, it returns a
+    `Job`; `max_concurrent=M` bounds how many episodes run at once (20), and what an
+    episode raises stays in its result.
 
     Bare: `@hud.traced_eval` or `@hud.traced_eval(name=..., case=("x",),
     reward="return")` on any function, method or test. Each call is an eval in
@@ -122,12 +130,15 @@ def traced_eval(target: Any = None, /, **options: Any) -> Any:
     Raises TypeError for generators and for functions that cannot be run so.
     """
     if isinstance(target, Task):
+        if {"group", "max_concurrent"} & options.keys():
+            return functools.partial(_bind_many, [target], options)
         return functools.partial(_bind, target, options)
-    if isinstance(target, Sequence) and not isinstance(target, str):
-        raise TypeError(
-            "traced_eval takes one task; decorate with one, or loop over the tasks "
-            "with 'async with hud.eval(task)'"
-        )
+    if isinstance(target, Iterable) and not isinstance(target, str | bytes):
+        tasks = list(target)
+        for task in tasks:
+            if not isinstance(task, Task):
+                raise TypeError(_not_a_task(task))
+        return functools.partial(_bind_many, tasks, options)
     if target is None:
         return functools.partial(_trace, **options)
     if not callable(target):
@@ -139,12 +150,7 @@ def traced_eval(target: Any = None, /, **options: Any) -> Any:
 
 
 def _bind(task: Task, options: Mapping[str, Any], body: Callable[..., Any]) -> Any:
-    name = getattr(body, "__qualname__", repr(body))
-    if not inspect.iscoroutinefunction(body):
-        raise TypeError(
-            f"@hud.traced_eval(task) needs a coroutine function, but {name} is not "
-            f"one; write 'async def {getattr(body, '__name__', 'f')}(ctx)'"
-        )
+    _require_coroutine(body, "task")
 
     @functools.wraps(body)
     async def run(*args: Any, **kwargs: Any) -> EvalResult:
@@ -155,6 +161,48 @@ def _bind(task: Task, options: Mapping[str, Any], body: Callable[..., Any]) -> A
 
     run.task = task  # type: ignore[attr-defined]
     return run
+
+
+def _bind_many(
+    tasks: Sequence[Task], options: Mapping[str, Any], body: Callable[..., Any]
+) -> Any:
+    _require_coroutine(body, "tasks")
+    settings = dict(options)
+    group = settings.pop("group", 1)
+    max_concurrent = settings.pop("max_concurrent", None)
+    job_id, name = settings.pop("job", None), body.__name__
+
+    @functools.wraps(body)
+    async def run(*args: Any, **kwargs: Any) -> Job:
+        from hudtrace.jobs import MAX_CONCURRENT, run_job
+
+        def open_eval(task: Task, job: RunningJob) -> EvalContext:
+            return eval(task, **{"on_error": "record", **settings, "job": job})
+
+        async def attempt(context: EvalContext) -> None:
+            await body(context, *args, **kwargs)
+
+        return await run_job(
+            tasks,
+            attempt,
+            open_eval,
+            name=name,
+            job_id=job_id,
+            group=group,
+            max_concurrent=max_concurrent or MAX_CONCURRENT,
+        )
+
+    run.tasks = tasks  # type: ignore[attr-defined]
+    return run
+
+
+def _require_coroutine(body: Callable[..., Any], what: str) -> None:
+    name = getattr(body, "__qualname__", repr(body))
+    if not inspect.iscoroutinefunction(body):
+        raise TypeError(
+            f"@hud.traced_eval({what}) needs a coroutine function, but {name} is not "
+            f"one; write 'async def {getattr(body, '__name__', 'f')}(ctx)'"
+        )
 
 
 def _trace(

@@ -29,6 +29,8 @@ from hudtrace.tracing.episode import Episode, link_to
 from hudtrace.tracing.spans import Span, current_span
 
 if TYPE_CHECKING:
+    from opentelemetry.trace import SpanContext
+
     from hudtrace.task import Task
 
 _PROVIDERS = ("openai", "anthropic", "google.genai")
@@ -49,6 +51,7 @@ class Identity:
     model: str | None = None
     variant: str | Mapping[str, Any] | None = None
     job: str | None = None
+    job_start: SpanContext | None = None  # what the episode links to
     attempt: int = 1
     env: str | None = None
     scenario: str | None = None
@@ -148,7 +151,7 @@ class Record:
             stamps=identity.stamps(),
             identity=identity.attributes(),
             agent=identity.agent_name,
-            links=_caller_links(),
+            links=[*_job_links(identity), *_caller_links()],
         )
         self.episode.owner = owner
 
@@ -300,6 +303,11 @@ def outcome_of(error: BaseException) -> Outcome:
         if any(module == p or module.startswith(f"{p}.") for p in _PROVIDERS):
             return "provider_error"
     return "agent_error"
+
+
+def _job_links(identity: Identity) -> Sequence[trace.Link]:
+    start = identity.job_start
+    return () if start is None else [link_to(start, "job")]
 
 
 def _caller_links() -> Sequence[trace.Link]:

@@ -21,6 +21,9 @@ GENAI_CONVENTIONS_COMMIT: Final = "94f432d"
 SPAN_EVAL: Final = "eval"  # followed by "{env}:{scenario}"
 SPAN_SETUP: Final = "setup"
 SPAN_TURN: Final = "turn"
+SPAN_JOB_START: Final = "hud.job.start"  # the root of a job's trace, ends at once
+SPAN_JOB: Final = "hud.job"
+SPAN_GROUP: Final = "group"
 SPAN_REWARD: Final = "reward"  # sub-scores: "reward {name}"
 
 # --- Operations (gen_ai.operation.name) --------------------------------------
@@ -119,6 +122,17 @@ METADATA_PREFIX: Final = "hud.metadata."  # + key given by the user
 METRIC_PREFIX: Final = "hud.log."  # + name given to ctx.log, double
 ARGS: Final = "hud.scenario_args"  # JSON, content
 TASK_REFERENCE: Final = "hud.task.reference"  # module:attr of the environment
+GROUP_SIZE: Final = "hud.group.size"  # int
+GROUP_MIXED: Final = "hud.group.mixed"  # bool: not all rewards are the same
+GROUP_REWARD_MEAN: Final = "hud.group.reward.mean"  # double
+GROUP_REWARD_MIN: Final = "hud.group.reward.min"  # double
+GROUP_REWARD_MAX: Final = "hud.group.reward.max"  # double
+JOB_NAME: Final = "hud.job.name"
+JOB_EPISODES: Final = "hud.job.episodes"  # int
+JOB_SCORED: Final = "hud.job.scored"  # int
+JOB_ERRORS: Final = "hud.job.errors"  # int
+JOB_REWARD_MEAN: Final = "hud.job.reward.mean"  # double
+JOB_REWARD_STDERR: Final = "hud.job.reward.stderr"  # double
 VCS_DIRTY: Final = "hud.vcs.dirty"  # bool
 
 # --- Ours: roll-ups on the root, written at its end --------------------------

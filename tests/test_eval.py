@@ -571,7 +571,7 @@ async def test_state_and_log(task: hud.Task, stored: Stored) -> None:
     root = stored(ctx.trace_id)[0]
     assert root.attributes["hud.log.loss"] == 1.0
     assert root.attributes["hud.log.speed"] == 2.5
-    with pytest.raises(NoCurrentEval, match="hud.propagate"):
+    with pytest.raises(NoCurrentEval, match="propagate"):
         hud.current_eval()
 
 

@@ -10,10 +10,10 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LAYERS = {
-    0: "errors semconv settings messages notices",
+    0: "errors semconv settings messages notices progress",
     1: "tools schema threads grading tree tracing delivery store backends dialects",
     2: "task scenario scenario_run environment hub frameworks formats instrumentation",
-    3: "runtime carriers record limits result toolbox context bare evaluation comparison verdicts",
+    3: "runtime carriers record limits result toolbox context bare jobs evaluation comparison verdicts",
     4: "testing cli",
 }
 LAYER = {name: layer for layer, names in LAYERS.items() for name in names.split()}

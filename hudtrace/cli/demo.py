@@ -11,10 +11,10 @@ from typing import Any
 from hudtrace import settings
 from hudtrace.cli import text
 from hudtrace.cli.show import tree_text, where_to_look
-from hudtrace.cli.text import Progress
 from hudtrace.comparison import Difference, Summary, difference, summarize
 from hudtrace.errors import ConfigurationError, MissingExtra
 from hudtrace.evaluation import eval as hud_eval
+from hudtrace.progress import Progress
 from hudtrace.result import EvalResult, Limits
 from hudtrace.runtime import get_runtime
 from hudtrace.store import queries

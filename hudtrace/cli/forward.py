@@ -20,6 +20,7 @@ from hudtrace.cli.reading import chosen_store, opened
 from hudtrace.delivery.exports import destination_of, sends_content
 from hudtrace.delivery.forwarder import Forwarder
 from hudtrace.errors import ConfigurationError
+from hudtrace.progress import Progress
 from hudtrace.runtime import chosen_backends
 from hudtrace.store import outbox
 from hudtrace.store.store import Store, connect
@@ -72,7 +73,7 @@ def _send(path: Path, db: outbox.Connection, backend: Backend, timeout: float) -
         content=sends_content(backend, settings.load().content),
     )
     left, moved = before, time.monotonic()
-    bar = text.Progress(before, f"spans to {backend.label}") if before else None
+    bar = Progress(before, f"spans to {backend.label}") if before else None
     while left and time.monotonic() - moved < timeout:
         forwarder.flush(lambda: outbox.count_waiting(db, backend.key), 0.2)
         now = outbox.count_waiting(db, backend.key)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sys
-import time
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+
+from hudtrace.progress import duration as duration
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: str = "") -> str:
@@ -35,17 +36,6 @@ def command(arguments: str) -> str:
     return f"{program} {arguments}"
 
 
-def duration(seconds: float | None) -> str:
-    """Return a duration in the unit that suits it, `-` for None."""
-    if seconds is None:
-        return "-"
-    if seconds < 0.9995:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    return f"{int(seconds // 60)}:{int(seconds % 60):02d} min"
-
-
 def clock(time_ns: int) -> str:
     """Return a time of unix ns in local time."""
     return datetime.fromtimestamp(time_ns / 1e9).strftime("%m-%d %H:%M:%S")
@@ -65,30 +55,3 @@ def shorten(text: str, width: int) -> str:
 def screen_width() -> int:
     """Return how wide the terminal is, 100 where there is none."""
     return shutil.get_terminal_size((100, 24)).columns
-
-
-class Progress:
-    """A bar on stderr while work goes on; silent where nobody watches."""
-
-    def __init__(self, total: int, what: str) -> None:
-        self._total = total
-        self._what = what
-        self._done = 0
-        self._started = time.monotonic()
-        self._shown = sys.stderr.isatty()
-
-    def advance(self, count: int = 1) -> None:
-        """Say that *count* more are done."""
-        self._done += count
-        if self._shown:
-            filled = 30 * self._done // self._total
-            bar = "█" * filled + "░" * (30 - filled)
-            line = f"\r{bar} {self._done}/{self._total} {self._what}"
-            print(line, end="", file=sys.stderr, flush=True)
-
-    def close(self) -> None:
-        """Take the bar away and leave a line."""
-        took = duration(time.monotonic() - self._started)
-        clear = "\r\x1b[K" if self._shown else ""
-        line = f"{clear}{self._done} {self._what} in {took}"
-        print(line, file=sys.stderr, flush=True)
