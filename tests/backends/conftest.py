@@ -40,6 +40,9 @@ def folder_of_binaries() -> Path:
     )
 
 
+BINARIES = folder_of_binaries()  # before the tests clean the environment
+
+
 def docker_answers() -> bool:
     """Say whether a Docker engine is there."""
     if shutil.which("docker") is None:
@@ -112,7 +115,7 @@ class Program:
         with (self.folder / f"{self.name}.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
-                    folder_of_binaries() / self.name,
+                    BINARIES / self.name,
                     "--config",
                     CONFIGURATIONS[self.name],
                 ],
@@ -223,7 +226,7 @@ class Collector(Program):
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what needs a backend where there is none."""
-    if docker_answers() or (folder_of_binaries() / "jaeger").exists():
+    if docker_answers() or (BINARIES / "jaeger").exists():
         return
     reason = (
         "no Docker engine answers and there are no native backends; "
