@@ -93,7 +93,7 @@ def configure(
     """Set up recording for this process; later calls replace the settings.
 
     `store` is the path of the local store or `"off"`; `exporters` are names of
-    backends that spans also go to, or backends themselves; `content` is `"full"` or
+    backends that spans also go to, or backends themselves, `[]` for none; `content` is `"full"` or
     `"none"`; `redact` gets each text before it is written and returns what to
     keep; `trace_url` is a template with `{trace_id}` and `{span_id}`;
     `instrument` chooses provider clients by name, False for none; `exit_timeout`
@@ -158,7 +158,8 @@ def _instrument(chosen: Settings) -> None:
 
 def chosen_backends(chosen: Settings) -> list[Backend]:
     """Return where spans are sent: as chosen, and the environment's OTLP endpoint."""
-    if settings.export_is_off():
+    none_wanted = "exporters" in chosen.sources and not chosen.exporters
+    if settings.export_is_off() or none_wanted:
         return []
     found = find_backends(chosen.exporters) if chosen.exporters else []
     endpoint = settings.otlp_endpoint()
@@ -179,15 +180,22 @@ def _where(runtime: Runtime) -> str:
     return f"{line} and to {' and '.join(others)}" if others else line
 
 
-def _warn_of_namesakes() -> None:
-    """Say so if another distribution installs a package `hud` as well."""
+def namesakes() -> list[str]:
+    """Return the other distributions here that install a package `hud`."""
     from importlib.metadata import Distribution, PackageNotFoundError
 
+    found = []
     for name in ("hud", "hud-python"):
         try:
             Distribution.from_name(name)
         except PackageNotFoundError:
             continue
+        found.append(name)
+    return found
+
+
+def _warn_of_namesakes() -> None:
+    for name in namesakes():
         notify_once(
             f"namesake-{name}",
             f"the distribution {name!r} is installed beside hudtrace, and both have a "

@@ -43,6 +43,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_ls(commands)
     _add_show(commands)
     _add_forward(commands)
+    _add_store(commands)
+    _add_stack(commands)
+    _add_doctor(commands)
     return parser
 
 
@@ -103,6 +106,45 @@ def _add_forward(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     forward.set_defaults(run=_run_forward)
 
 
+def _add_store(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    store = commands.add_parser("store", help="look after the store")
+    actions = store.add_subparsers(dest="action", required=True, metavar="ACTION")
+    texts = {
+        "info": "what it holds",
+        "gc": "delete old traces, and what nothing refers to",
+        "check": "look for damage",
+        "migrate": "bring it to this version of hudtrace",
+    }
+    for name, help_text in texts.items():
+        action = actions.add_parser(name, help=help_text)
+        action.add_argument("--store", help="path of the store")
+        if name == "info":
+            action.add_argument("--json", action="store_true", help="print JSON")
+        if name == "gc":
+            action.add_argument("--days", type=float, help="keep so many (90)")
+            action.add_argument("--megabytes", type=float, help="keep so many (5000)")
+    store.set_defaults(run=_run_store)
+
+
+def _add_stack(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    texts = {
+        "up": "start a collector and a Jaeger on this machine, in Docker",
+        "down": "stop them; what they have stored stays",
+        "status": "say whether they are healthy",
+    }
+    for name, help_text in texts.items():
+        commands.add_parser(name, help=help_text).set_defaults(run=_run_stack)
+
+
+def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    doctor = commands.add_parser(
+        "doctor",
+        help="say what is installed, configured and reachable, and what is not",
+    )
+    doctor.add_argument("--json", action="store_true", help="print JSON")
+    doctor.set_defaults(run=_run_doctor)
+
+
 def _add_show(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     show = commands.add_parser(
         "show", help="show an episode: its span tree and its conversation"
@@ -152,3 +194,31 @@ def _run_forward(options: argparse.Namespace) -> int:
         again=options.again,
         timeout=options.timeout,
     )
+
+
+def _run_store(options: argparse.Namespace) -> int:
+    from hudtrace.cli import maintenance
+
+    if options.action == "info":
+        return maintenance.info(options.store, as_json=options.json)
+    if options.action == "gc":
+        return maintenance.collect(
+            options.store, days=options.days, megabytes=options.megabytes
+        )
+    if options.action == "check":
+        return maintenance.check(options.store)
+    return maintenance.migrate(options.store)
+
+
+def _run_stack(options: argparse.Namespace) -> int:
+    from hudtrace.cli import stack
+
+    return int(
+        {"up": stack.up, "down": stack.down, "status": stack.status}[options.command]()
+    )
+
+
+def _run_doctor(options: argparse.Namespace) -> int:
+    from hudtrace.cli import doctor
+
+    return doctor.run(as_json=options.json)

@@ -63,7 +63,7 @@ class HttpLine:
             with quietly():
                 response = self._session.transmit(request, options)
         except requests.RequestException as error:
-            raise TryLater(_first_line(error)) from error
+            raise TryLater(_cause(error)) from error
         return _read_response(response)
 
     def close(self) -> None:
@@ -91,6 +91,13 @@ def _rehearsal() -> Any:
             return super().send(request, **options)
 
     return Session()
+
+
+def _cause(error: Exception) -> str:
+    """Say what went wrong below: the rest of the message is about retries."""
+    inner = error.args[0] if error.args else error
+    reason = getattr(inner, "reason", None) or inner
+    return _first_line(str(reason).rpartition("): ")[2] or type(error).__name__)
 
 
 def _packed(body: bytes, encoding: str) -> bytes:

@@ -157,6 +157,11 @@ class Store:
             self._delete_unused_content()
         return deleted
 
+    def compact(self) -> None:
+        """Give the space of what was deleted back to the file system."""
+        self._db.execute("VACUUM")
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def tidy(self) -> int:
         """Call `retain` if this is the day's first process here, and alone."""
         found = self._db.execute(

@@ -51,6 +51,9 @@ def test_what_is_in_the_wheel(wheel: Path) -> None:
         "hudtrace/store/schema.sql",
         "hudtrace/store/outbox.sql",
         "hudtrace_exporters/py.typed",
+        "hudtrace/_data/compose.yaml",
+        "hudtrace/_data/otel-collector.yaml",
+        "hudtrace/_data/dashboards/jaeger.yaml",
     ):
         assert needed in names
     assert any(name.endswith("LICENSE") for name in names)

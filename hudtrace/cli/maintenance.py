@@ -1,0 +1,124 @@
+"""`hudtrace store`: what the store holds, and what keeps it in order."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import sys
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from hudtrace.cli import text
+from hudtrace.cli.reading import chosen_store
+from hudtrace.store import outbox, queries
+from hudtrace.store.store import MAX_AGE_NS, MAX_BYTES, VERSION, Store, read_only
+
+_DAY_NS = 86_400 * 10**9
+_DANGLING = {
+    "nodes without their message": (
+        "SELECT count(*) FROM nodes WHERE message NOT IN (SELECT hash FROM messages)"
+    ),
+    "nodes without their parent": (
+        "SELECT count(*) FROM nodes WHERE parent IS NOT NULL "
+        "AND parent NOT IN (SELECT hash FROM nodes)"
+    ),
+    "model calls without their conversation": (
+        "SELECT count(*) FROM spans WHERE node IS NOT NULL "
+        "AND node NOT IN (SELECT hash FROM nodes)"
+    ),
+    "spans without their source": (
+        "SELECT count(*) FROM spans WHERE source NOT IN (SELECT id FROM sources)"
+    ),
+}
+
+
+def info(store: str | None, *, as_json: bool) -> int:
+    """Print what the store holds; return the exit code."""
+    path = chosen_store(store)
+    with closing(read_only(path)) as db:
+        facts = _facts(db, path)
+    if as_json:
+        print(json.dumps(facts))
+        return 0
+    for name, value in facts.items():
+        print(f"{name.replace('_', ' '):<12} {value}")
+    return 0
+
+
+def _facts(db: sqlite3.Connection, path: Path) -> dict[str, Any]:
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    facts: dict[str, Any] = {"path": str(path), "version": version}
+    parts = [path, path.with_name(f"{path.name}-wal")]
+    facts["bytes"] = sum(part.stat().st_size for part in parts if part.exists())
+    for table in ("episodes", "spans", "messages"):
+        (facts[table],) = db.execute(f"SELECT count(*) FROM {table}").fetchone()
+    oldest, newest = db.execute(
+        "SELECT min(start), max(start) FROM episodes"
+    ).fetchone()
+    facts["oldest"] = _when(oldest)
+    facts["newest"] = _when(newest)
+    facts["writing"] = sum(writer.alive for writer in queries.writers(db))
+    if version >= 2:
+        waiting = outbox.backlog(db)
+        facts["waiting"] = sum(each.waiting for each in waiting)
+        facts["set_aside"] = sum(each.set_aside for each in waiting)
+    return facts
+
+
+def _when(time_ns: int | None) -> str | None:
+    if time_ns is None:
+        return None
+    return datetime.fromtimestamp(time_ns / 1e9).isoformat(timespec="seconds")
+
+
+def collect(store: str | None, *, days: float | None, megabytes: float | None) -> int:
+    """Delete old traces and what nothing refers to; return the exit code."""
+    path = chosen_store(store)
+    before = path.stat().st_size
+    opened = Store(path)
+    try:
+        deleted = opened.retain(
+            MAX_BYTES if megabytes is None else int(megabytes * 1e6),
+            MAX_AGE_NS if days is None else int(days * _DAY_NS),
+        )
+        opened.compact()
+    finally:
+        opened.close()
+    after = path.stat().st_size
+    print(f"{deleted} traces deleted; {before / 1e6:.1f} MB → {after / 1e6:.1f} MB")
+    return 0
+
+
+def check(store: str | None) -> int:
+    """Look for damage; return 1 if there is some."""
+    path = chosen_store(store)
+    problems = []
+    with closing(read_only(path)) as db:
+        for (line,) in db.execute("PRAGMA integrity_check"):
+            if line != "ok":
+                problems.append(str(line))
+        if not problems:
+            for what, query in _DANGLING.items():
+                (count,) = db.execute(query).fetchone()
+                if count:
+                    problems.append(f"{count} {what}")
+    for problem in problems:
+        print(problem)
+    if not problems:
+        print(f"{path}: no damage", file=sys.stderr)
+    return 1 if problems else 0
+
+
+def migrate(store: str | None) -> int:
+    """Bring the store to this version of hudtrace; return the exit code."""
+    path = chosen_store(store)
+    with closing(read_only(path)) as db:
+        (before,) = db.execute("PRAGMA user_version").fetchone()
+    Store(path).close()
+    change = "is" if before == VERSION else f"was {before} and is now"
+    print(f"{path}: version {change} {VERSION}")
+    if before == VERSION:
+        print(f"see '{text.command('store info')}'", file=sys.stderr)
+    return 0
