@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test backends check format bench test-lowest constraints clean
+.PHONY: help demo test test-slow backends check format bench test-lowest constraints clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ demo: $(VENV)/.demo  ## set up, and run an eval of two agents, offline
 
 test: $(VENV)/.test  ## set up, and run the tests
 	$(BIN)/python -m pytest -n $(JOBS) -q -rs $(ARGS)
+
+test-slow: $(VENV)/.test  ## run the tests that take long, one at a time
+	$(BIN)/python -m pytest -q -m slow $(ARGS)
 
 backends:  ## build a real Jaeger and collector for the tests (needs Go, once)
 	@tools/backends/build.sh
@@ -39,6 +42,7 @@ bench: $(VENV)/.test  ## print the benchmark tables (a quarter of an hour)
 	$(BIN)/python -m benchmarks.episodes
 	$(BIN)/python -m benchmarks.imports
 	$(BIN)/python -m benchmarks.peers
+	$(BIN)/python -m benchmarks.queries
 
 test-lowest:  ## run the tests with the oldest dependencies that are allowed
 	@$(MAKE) --no-print-directory VENV=.venv-lowest CONSTRAINTS=constraints/lowest.txt test

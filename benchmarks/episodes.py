@@ -89,14 +89,23 @@ async def bare_episode(openai: Any) -> float:
             )
 
 
-def traced(run_in: Any) -> Callable[[], Callable[[], Figures]]:
+def traced(
+    run_in: Any, endpoint: str | None = None
+) -> Callable[[], Callable[[], Figures]]:
     """The same loop inside `hud.eval`, its tool in *run_in*."""
 
     def setup() -> Callable[[], Figures]:
+        from hudtrace_exporters.otlp import Otlp
+
         import hudtrace as hud
 
         folder = Path(tempfile.mkdtemp(prefix="hudtrace-bench-"))
-        hud.configure(store=folder / "traces.db", quiet=True)
+        hud.configure(
+            store=folder / "traces.db",
+            exporters=[] if endpoint is None else [Otlp(endpoint)],
+            exit_timeout=0,
+            quiet=True,
+        )
         env = hud.Environment("bench")
         env.tool(run_in=run_in)(lookup)
 
@@ -125,7 +134,8 @@ def traced(run_in: Any) -> Callable[[], Callable[[], Figures]]:
                 await ctx.submit(message.content)
             return ctx.result.reward or 0.0
 
-        return lambda: _episodes(episode, lambda: hud.flush(60))
+        # What waits for a dead exporter would keep a flush until its end.
+        return lambda: _episodes(episode, lambda: hud.flush(0.5 if endpoint else 60))
 
     return setup
 
@@ -150,11 +160,12 @@ def _episodes(episode: Callable[[Any], Any], flush: Callable[[], object]) -> Fig
         await asyncio.gather(*(one() for _ in range(count)))
         await openai.close()
 
-    cpu = time.process_time()
+    cpu, began = time.process_time(), time.monotonic()
     asyncio.run(run())
+    wall = time.monotonic() - began
     flush()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"cpu": time.process_time() - cpu, "rss": peak}
+    return {"cpu": time.process_time() - cpu, "wall": wall, "rss": peak}
 
 
 def calls(instrumented: bool, stream: bool, prompt: str) -> Callable[[], Figures]:
@@ -204,6 +215,7 @@ CONTENDERS: dict[str, Callable[[], Callable[[], Figures]]] = {
     "untraced": untraced,
     "inline": traced("loop"),
     "thread": traced("thread"),
+    "dead": traced("loop", "http://127.0.0.1:9/v1/traces"),
     "untraced-500": untraced,
     "inline-500": traced("loop"),
     "call-bare": lambda: calls(False, False, "hello"),
@@ -219,7 +231,7 @@ def main(rounds: int = 11) -> None:
     """Print the table."""
     here = "benchmarks.episodes"
     with model_server():
-        fifty = race(here, ["untraced", "inline", "thread"], rounds)
+        fifty = race(here, ["untraced", "inline", "thread", "dead"], rounds)
         five_hundred = race(here, ["untraced-500", "inline-500"], 3)
         single = race(here, ["call-bare", "call", "stream-bare", "stream"], rounds)
         long = race(here, ["long-bare", "long"], rounds)
@@ -239,6 +251,12 @@ def main(rounds: int = 11) -> None:
                 "episode, 50 at once, tool in a thread",
                 ratio(fifty["thread"], base, "cpu"),
                 "<= 1.65",
+            ),
+            (
+                "the same with a dead exporter, to none",
+                f"CPU {ratio(fifty['dead'], fifty['inline'], 'cpu')}; "
+                f"wall {ratio(fifty['dead'], fifty['inline'], 'wall')}",
+                "1.0",
             ),
             (
                 "peak memory, 500 at once",

@@ -46,7 +46,7 @@ def test_readme_tree(tmp_path: Path) -> None:
     assert sum(bool(line.strip()) for line in BLOCKS[0].splitlines()) <= 15
     run(tmp_path, str(script))
     shown = run(tmp_path, "-m", "hudtrace.cli", "show", "last")
-    shown = re.sub(r"  \d+ ms", "", shown)
+    shown = re.sub(r"  [\d.]+ m?s\b", "", shown)
     tree = re.search(r"```\n(eval .*?)```", README, re.DOTALL)
     assert tree is not None
     assert tree.group(1) in shown

@@ -14,7 +14,7 @@ from hudtrace.store.writers import Writer
 
 State = Literal["done", "running", "interrupted"]
 
-_EPISODE = (
+EPISODE_COLUMNS = (
     *(
         "trace_id",
         "name",
@@ -30,7 +30,7 @@ _EPISODE = (
     *("first_reward", "reward", "input_tokens", "output_tokens", "cost", "turns"),
     *("tool_calls", "tool_errors", "span_count", "env_digest"),
 )
-_SELECT_EPISODE = f"SELECT {', '.join(_EPISODE)} FROM episodes"
+_SELECT_EPISODE = f"SELECT {', '.join(EPISODE_COLUMNS)} FROM episodes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +140,14 @@ def episodes(
     limit: int = 50,
     job: str | None = None,
     outcome: str | None = None,
+    model: str | None = None,
+    below: float | None = None,
 ) -> list[Episode]:
-    """Return the newest episodes, newest first."""
-    where, values = _where({"job_id": job, "outcome": outcome})
+    """Return the newest episodes, newest first; *below* bounds their reward."""
+    where, values = _where({"job_id": job, "outcome": outcome, "model": model})
+    if below is not None:
+        where = f"{where} AND reward < ?" if where else "WHERE reward < ?"
+        values.append(below)
     rows = db.execute(
         f"{_SELECT_EPISODE} {where} ORDER BY start DESC LIMIT ?",
         (*values, limit),
@@ -296,7 +301,7 @@ def _episode(row: Any, running: set[bytes]) -> Episode:
     state: State = "done"
     if end is None:
         state = "running" if key in running else "interrupted"
-    rest = dict(zip(_EPISODE[4:], row[4:], strict=True))
+    rest = dict(zip(EPISODE_COLUMNS[4:], row[4:], strict=True))
     return Episode(key.hex(), name, start, end, state=state, **rest)
 
 
