@@ -16,7 +16,7 @@ from hudtrace.result import EvalResult, Limits
 from hudtrace.task import Task
 
 if TYPE_CHECKING:
-    from hudtrace.jobs import Job, RunningJob
+    from hudtrace.jobs import InJob, Job
 
 Variant = str | Mapping[str, Any]
 
@@ -30,7 +30,7 @@ def eval(  # the name that users know; it never shadows the builtin by a star im
     model: str | None = None,
     variant: Variant | None = None,
     limits: Limits | None = None,
-    job: str | RunningJob | None = None,
+    job: str | InJob | None = None,
     metadata: Mapping[str, Any] | None = None,
     on_error: OnError = "raise",
     grade_on_error: bool = False,
@@ -53,6 +53,7 @@ def eval(  # the name that users know; it never shadows the builtin by a star im
         raise TypeError(_not_a_task(task))
     if on_error not in ("raise", "record"):
         raise ValueError(f"on_error={on_error!r}: it is 'raise' or 'record'")
+    job_id, place = (job, None) if isinstance(job, str) else (None, job)
     environment, scenario = task.resolve()
     identity = Identity(
         name=name or f"{task.environment}:{task.scenario}",
@@ -61,8 +62,9 @@ def eval(  # the name that users know; it never shadows the builtin by a star im
         agent=agent or "agent",
         model=model,
         variant=variant,
-        job=job if job is None or isinstance(job, str) else job.id,
-        job_start=None if job is None or isinstance(job, str) else job.start,
+        job=place.id if place else job_id,
+        job_start=place.start if place else None,
+        attempt=place.attempt if place else 1,
         env=task.environment,
         scenario=task.scenario,
         env_digest=environment.digest,
@@ -176,7 +178,7 @@ def _bind_many(
     async def run(*args: Any, **kwargs: Any) -> Job:
         from hudtrace.jobs import MAX_CONCURRENT, run_job
 
-        def open_eval(task: Task, job: RunningJob) -> EvalContext:
+        def open_eval(task: Task, job: InJob) -> EvalContext:
             return eval(task, **{"on_error": "record", **settings, "job": job})
 
         async def attempt(context: EvalContext) -> None:

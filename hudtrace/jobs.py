@@ -13,7 +13,7 @@ import statistics
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanContext
@@ -164,7 +164,7 @@ def _stderr(clusters: Sequence[Sequence[float]]) -> float | None:
 async def run_job(
     tasks: Iterable[Task],
     body: Body,
-    open_eval: Callable[[Task, RunningJob], EvalContext],
+    open_eval: Callable[[Task, InJob], EvalContext],
     *,
     name: str,
     job_id: str | None = None,
@@ -178,15 +178,19 @@ async def run_job(
     """
     if group < 1 or max_concurrent < 1:
         raise ValueError("group and max_concurrent are 1 or more")
-    repeats = [(place, task) for place, task in enumerate(tasks) for _ in range(group)]
+    repeats = [
+        (place, task, attempt)
+        for place, task in enumerate(tasks)
+        for attempt in range(1, group + 1)
+    ]
     running = RunningJob(name, job_id, len(repeats), group)
     places = iter(enumerate(repeats))
     results: dict[int, EvalResult] = {}
     progress = Progress(len(repeats), f"episodes of {name}")
 
     async def work() -> None:
-        for number, (place, task) in places:
-            result = await _run_one(open_eval(task, running), body)
+        for number, (place, task, attempt) in places:
+            result = await _run_one(open_eval(task, running.place(attempt)), body)
             results[number] = result
             running.note(place, task, result)
             progress.advance()
@@ -217,6 +221,14 @@ async def _run_one(context: EvalContext, body: Body) -> EvalResult:
     return context.result
 
 
+class InJob(NamedTuple):
+    """The place of an episode: its job, the span to link to, which repeat it is."""
+
+    id: str
+    start: SpanContext
+    attempt: int
+
+
 class RunningJob:
     """The recorded side of a job under way."""
 
@@ -237,10 +249,9 @@ class RunningJob:
         url = runtime.trace_url(trace_id, format(begun.context.span_id, "016x"))
         self.job = Job(id_, name, trace_id, url, group)
 
-    @property
-    def id(self) -> str:
-        """The job's id, which its episodes carry."""
-        return self.job.id
+    def place(self, attempt: int) -> InJob:
+        """Return what an episode has to know of the job that it belongs to."""
+        return InJob(self.job.id, self.start, attempt)
 
     def note(self, place: int, task: Task, result: EvalResult) -> None:
         """Take the result of an episode; the last of a group writes its span."""
@@ -260,7 +271,7 @@ class RunningJob:
     def _write_group(self, task: Task, group: Sequence[EvalResult]) -> None:
         rewards = [r.reward for r in group if r.reward is not None]
         facts: dict[str, Any] = {
-            semconv.JOB_ID: self.id,
+            semconv.JOB_ID: self.job.id,
             semconv.TASK_ID: task.id,
             semconv.GROUP_ID: task.id,
             semconv.GROUP_SIZE: len(group),

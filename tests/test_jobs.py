@@ -105,6 +105,7 @@ async def test_groups_of_repeats(numbers: hud.Environment, stored: Stored) -> No
 
     job = await agent()
     assert (len(job.results), job.mean) == (8, 5 / 8)
+    assert [r.attempt for r in job.results] == [1, 2, 3, 4] * 2
     assert job.pass_at(1) == pytest.approx((1 + 1 / 4) / 2)
     assert job.pass_at(2) == pytest.approx((1 + 1 / 2) / 2)
     assert job.pass_at(4) == 1.0
