@@ -14,6 +14,7 @@ from hudtrace.tracing.content import ContentEncoder, Encoded, Resolved, content_
 from hudtrace.tracing.redaction import Redactor
 from hudtrace.tracing.spans import Span
 
+_PLAIN = (float, bytes)
 _KNOWN = 200_000  # hashes remembered as stored, so as not to send them again
 
 
@@ -152,7 +153,7 @@ class BatchWriter:
             text = value
         elif (
             value is None
-            or isinstance(value, float | bytes)
+            or isinstance(value, _PLAIN)
             or (isinstance(value, int) and -(2**63) <= value < 2**63)
         ):
             return value

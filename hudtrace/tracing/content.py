@@ -15,6 +15,7 @@ from hudtrace.messages import Message, to_json
 from hudtrace.tracing.redaction import Redactor
 
 MAX_PART_BYTES = 1 << 20
+_LISTS = (list, tuple)
 _CACHE_BYTES = 64 << 20
 
 
@@ -145,6 +146,6 @@ def _length(value: Any) -> int:
         return len(value)
     if isinstance(value, dict):
         return sum(_length(k) + _length(v) for k, v in value.items())
-    if isinstance(value, list | tuple):
+    if isinstance(value, _LISTS):
         return sum(map(_length, value))
     return 8

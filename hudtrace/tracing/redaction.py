@@ -22,6 +22,10 @@ REDACTED = "[redacted]"
 DROPPED = "[dropped: redaction failed]"
 ENDLESS = "[nested too deeply]"
 _SHORTEST = 6  # no credential is shorter, and most strings of a span are
+# Tuples made once: a union of types is made anew each time it is written.
+_NUMBERS, _PAIRS = (int, float), (list, tuple)
+_LISTS = (list, tuple, set, frozenset)
+_BYTES = (bytes, bytearray, memoryview)
 _DEEPEST = 100  # levels of a value; what encodes it has a limit too
 
 
@@ -84,7 +88,7 @@ class Redactor:
             return REDACTED if value and is_secret_name(key) else self.text(value)
         if value is None or isinstance(value, bool):
             return value
-        if isinstance(value, int | float):
+        if isinstance(value, _NUMBERS):
             return REDACTED if value and is_secret_name(key) else value
         if id(value) in outer or len(outer) > _DEEPEST:
             return ENDLESS
@@ -94,14 +98,14 @@ class Redactor:
                 self._key(name := str(k)): self._value(v, name, inner)
                 for k, v in value.items()
             }
-        if isinstance(value, list | tuple | set | frozenset):
+        if isinstance(value, _LISTS):
             items = list(value)
             if _is_header(items):
                 return self._pair(items, inner)
             if items and all(map(_is_pair, items)):
                 return [self._pair(item, inner) for item in items]
             return [self._value(item, key, inner) for item in items]
-        if isinstance(value, bytes | bytearray | memoryview):
+        if isinstance(value, _BYTES):
             text = bytes(value).decode("utf-8", "replace")
             clean = self._value(text, key, outer)
             return bytes(value) if clean == text else clean
@@ -121,9 +125,7 @@ class Redactor:
 
 
 def _is_pair(item: Any) -> bool:
-    return (
-        isinstance(item, list | tuple) and len(item) == 2 and isinstance(item[0], str)
-    )
+    return isinstance(item, _PAIRS) and len(item) == 2 and isinstance(item[0], str)
 
 
 def _is_header(items: list[Any]) -> bool:

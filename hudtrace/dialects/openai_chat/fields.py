@@ -6,19 +6,24 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+_ATOMS = (str, int, float, list, tuple, type(None))
+
 
 def get(thing: Any, key: str) -> Any:
     """Return a member of an object or a dict, None if there is none."""
     if isinstance(thing, dict):
         return thing.get(key)
-    if thing is None or isinstance(thing, str | int | float | list | tuple):
+    if isinstance(thing, _ATOMS):
         return None
-    if isinstance(thing, Mapping):
-        return thing.get(key)
     try:
+        fields = thing.__dict__  # of a model, without the detour of its attributes
+        if key in fields:
+            return fields[key]
+        if isinstance(thing, Mapping):
+            return thing.get(key)
         return getattr(thing, key, None)
     except Exception:  # a property of a stranger's object may do anything
-        return None
+        return thing.get(key) if isinstance(thing, Mapping) else None
 
 
 def list_of(value: Any) -> list[Any]:

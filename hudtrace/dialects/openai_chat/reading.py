@@ -24,6 +24,7 @@ from hudtrace.messages import (
 )
 
 Json = dict[str, Any]
+_LISTS, _PLAIN = (list, tuple), (str, int, float)
 _PARAMETERS = {
     "temperature": semconv.REQUEST_TEMPERATURE,
     "top_p": semconv.REQUEST_TOP_P,
@@ -55,7 +56,7 @@ def request_parameters(body: Mapping[str, Any]) -> Json:
     parameters: Json = {}
     for key, attribute in _PARAMETERS.items():
         value = body.get(key)
-        if isinstance(value, str | int | float):
+        if isinstance(value, _PLAIN):
             parameters[attribute] = value
     stop = body.get("stop")
     if stop:
@@ -113,7 +114,7 @@ def read_message(wire: Any) -> Message:
 
 def _read_tool_result(wire: Any) -> Part:
     content = get(wire, "content")
-    if isinstance(content, list | tuple):
+    if isinstance(content, _LISTS):
         texts = [get(block, "text") for block in content]
         if all(isinstance(text, str) for text in texts):
             content = "\n".join(texts)
