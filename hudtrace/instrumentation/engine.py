@@ -132,7 +132,12 @@ class Exchange:
     def answered(self, response: Any) -> None:
         """Finish with an answer that the client has parsed."""
         try:
-            self._content.answered(response)
+            arrived, self.arrived = self.arrived, None
+            # The bytes, where they are at hand, are read sooner than the objects.
+            if hasattr(arrived, "_content"):
+                self._content.read(arrived.content)
+            else:
+                self._content.answered(response)
             self._finish(self._dialect.read_usage(response))
         except Exception as error:
             internal_error("reading an answer", error)

@@ -192,12 +192,12 @@ def _inside(exchange: Exchange) -> Any:
 
 def _watch(result: Any, exchange: Exchange) -> None:
     """Finish with a parsed answer, or when the body has been read."""
-    exchange.arrived = None
     try:
         response = _response_of(result)
         if response is None:
             exchange.answered(result)
         else:
+            exchange.arrived = None
             watch_body(response, exchange)
     except Exception as fault:
         internal_error("watching an answer", fault)
