@@ -103,11 +103,13 @@ class Backend(ABC):
     """One place that spans are sent to.
 
     `name` is that of the entry point. `endpoint` is shown to people and must
-    hold no secret. `content` is what may go there: None for full content on this
+    hold no secret. A `transient` one ends with the process, as a terminal does: what
+    waits for it then is forgotten. `content` is what may go there: None for full content on this
     machine and metadata elsewhere.
     """
 
     name: ClassVar[str]
+    transient: ClassVar[bool] = False
     endpoint: str = ""
     content: Content | None = None
 

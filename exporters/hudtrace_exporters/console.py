@@ -22,6 +22,7 @@ class Console(Backend):
     """Prints traces to stderr, so that a program's own output stays its own."""
 
     name = "console"
+    transient = True
 
     def __init__(self, *, content: Content | None = None) -> None:
         self.content = content

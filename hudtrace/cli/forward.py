@@ -17,8 +17,8 @@ from hudtrace import settings
 from hudtrace.backends import Backend
 from hudtrace.cli import text
 from hudtrace.cli.reading import chosen_store, opened
-from hudtrace.delivery.exports import destination_of, sends_content
-from hudtrace.delivery.forwarder import Forwarder
+from hudtrace.delivery.exports import sends_content
+from hudtrace.delivery.forwarder import Forwarder, destination_of
 from hudtrace.errors import ConfigurationError
 from hudtrace.progress import Progress
 from hudtrace.runtime import chosen_backends

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from hudtrace.backends import Backend
-from hudtrace.delivery.forwarder import Forwarder
+from hudtrace.delivery.forwarder import Forwarder, destination_of
 from hudtrace.delivery.ledger import ExportCount
 from hudtrace.notices import notify_once
 from hudtrace.settings import Content
@@ -100,11 +100,6 @@ class Exports:
         forwarders, self._forwarders = self._forwarders, []
         for forwarder in forwarders:
             forwarder.close_soon(time.monotonic())
-
-
-def destination_of(backend: Backend) -> Destination:
-    """Return a backend as the store knows it."""
-    return Destination(backend.key, backend.name, backend.label)
 
 
 def sends_content(backend: Backend, chosen: Content | None) -> bool:

@@ -31,7 +31,7 @@ from hudtrace.store.outbox import Destination, Outbox, Segment
 GATHER_SECONDS = 1.0  # a small request costs more than a commit
 LEASE_SECONDS = 30.0
 POLL_SECONDS = 0.5  # while another process sends
-FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 30.0
+FIRST_BACKOFF, HURRIED_BACKOFF, LONGEST_BACKOFF = 0.5, 1.0, 30.0
 _READ_AT_ONCE = 256
 
 OpenOutbox = Callable[[Destination], Outbox]
@@ -48,7 +48,7 @@ class Forwarder:
         self, backend: Backend, open_outbox: OpenOutbox, writer: str, *, content: bool
     ) -> None:
         self.backend = backend
-        self.destination = Destination(backend.key, backend.name, backend.label)
+        self.destination = destination_of(backend)
         self.failing: str | None = None
         self._open_outbox = open_outbox
         self._writer = writer
@@ -102,10 +102,10 @@ class Forwarder:
 
     def _run(self) -> None:
         outbox: Outbox | None = None
-        backoff, wait = FIRST_BACKOFF, 0.0
+        backoff, wait, asked = FIRST_BACKOFF, 0.0, False
         while True:
-            self._pause(wait)
-            closing = self._closing
+            self._pause(wait, asked=asked)
+            closing, asked = self._closing, False
             try:
                 if outbox is None:
                     outbox = self._open_outbox(self.destination)
@@ -114,7 +114,7 @@ class Forwarder:
             except TryLater as error:
                 self._fails(error)
                 if error.after is not None:
-                    wait = error.after
+                    wait, asked = error.after, True
                 else:
                     wait = backoff * random.uniform(0.5, 1.0)
                     backoff = min(2 * backoff, LONGEST_BACKOFF)
@@ -134,13 +134,20 @@ class Forwarder:
                 outbox.release(self._writer)
                 outbox.close()
 
-    def _pause(self, backoff: float) -> None:
-        """Wait for something to send; after a failure at least *backoff* seconds."""
-        until = time.monotonic() + backoff
-        while not self._closing and (left := until - time.monotonic()) > 0:
+    def _pause(self, backoff: float, *, asked: bool) -> None:
+        """Wait for something to send; after a failure at least *backoff* seconds.
+
+        A flush shortens that to a second, unless the backend has *asked* for it.
+        """
+        since = time.monotonic()
+        while not self._closing:
+            hurried = self._hurry and not asked
+            until = since + (min(backoff, HURRIED_BACKOFF) if hurried else backoff)
+            left = until - time.monotonic()
+            if left <= 0:
+                break
             self._wake.wait(left)
             if not self._closing:
-                # Nobody's hurry makes a backend that is away come back.
                 self._wake.clear()
         if backoff:
             return
@@ -165,7 +172,7 @@ class Forwarder:
                 packed = packer.pack(waiting)
                 outbox.hold(self._writer, LEASE_SECONDS)
                 self._deliver(outbox, packer, packed)
-                if self._closing and self._left() <= 0:
+                if self._closing and time.monotonic() >= (self._deadline or 0.0):
                     break
             else:
                 outbox.prune()
@@ -246,6 +253,11 @@ class Forwarder:
         if sender is not None:
             with contextlib.suppress(Exception):
                 sender.close()
+
+
+def destination_of(backend: Backend) -> Destination:
+    """Return a backend as the store knows it."""
+    return Destination(backend.key, backend.name, backend.label, backend.transient)
 
 
 def merged(segments: Any) -> list[Segment]:

@@ -21,11 +21,15 @@ Connection = sqlite3.Connection
 
 
 class Destination(NamedTuple):
-    """Where spans go: `key` is 16 bytes, `label` names it to people."""
+    """Where spans go: `key` is 16 bytes, `label` names it to people.
+
+    A *transient* one is gone with the process that sends to it.
+    """
 
     key: bytes
     name: str
     label: str
+    transient: bool = False
 
 
 class Segment(NamedTuple):
@@ -252,7 +256,7 @@ def backlog(db: sqlite3.Connection) -> list[Waiting]:
     """Return what waits and what is set aside, by destination."""
     found = []
     for id_, *destination in db.execute(
-        "SELECT id, key, name, label FROM destinations ORDER BY id"
+        "SELECT id, key, name, label FROM destinations WHERE NOT transient ORDER BY id"
     ).fetchall():
         where = Destination(*destination)
         reasons = db.execute(
@@ -269,6 +273,15 @@ def backlog(db: sqlite3.Connection) -> list[Waiting]:
             )
         )
     return found
+
+
+def drop_transient(db: sqlite3.Connection) -> None:
+    """Forget what was queued for destinations that are gone with their process."""
+    gone = "SELECT id FROM destinations WHERE transient"
+    with transaction(db):
+        for table in ("outbox", "set_aside"):
+            db.execute(f"DELETE FROM {table} WHERE destination IN ({gone})")
+        db.execute("DELETE FROM destinations WHERE transient")
 
 
 def add_range(
@@ -350,7 +363,8 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
 def destination_id(db: sqlite3.Connection, destination: Destination) -> int:
     """Return the row id of a destination, added if it is new; in a transaction."""
     db.execute(
-        "INSERT OR IGNORE INTO destinations (key, name, label) VALUES (?,?,?)",
+        "INSERT OR IGNORE INTO destinations (key, name, label, transient) "
+        "VALUES (?,?,?,?)",
         destination,
     )
     (found,) = db.execute(

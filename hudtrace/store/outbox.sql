@@ -6,6 +6,7 @@ CREATE TABLE destinations (
     key BLOB NOT NULL UNIQUE,   -- hash of backend, endpoint and headers: no secret is here
     name TEXT NOT NULL,         -- of the backend
     label TEXT NOT NULL,        -- where it is, for people
+    transient INTEGER NOT NULL, -- 1: it is gone with the process that sends to it
     holder TEXT,                -- the writer that sends now
     held_until INTEGER NOT NULL DEFAULT 0
 );

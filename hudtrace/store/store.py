@@ -14,7 +14,7 @@ from typing import Any
 
 from hudtrace.errors import ConfigurationError
 from hudtrace.store import fold
-from hudtrace.store.outbox import Destination, Outbox, add_range
+from hudtrace.store.outbox import Destination, Outbox, add_range, drop_transient
 from hudtrace.store.rows import Batch, Row, Source
 from hudtrace.store.writers import Writer
 
@@ -173,6 +173,7 @@ class Store:
             return 0
         if any(writer.alive for writer in writers):
             return 0
+        drop_transient(self._db)
         return self.retain()
 
     def reader(self) -> sqlite3.Connection:
