@@ -34,7 +34,7 @@ class Content:
         self._response: Any = None
         self._raw: bytes | None = None
         self._reply: ModelReply | None = None
-        self.size = 2000 + _size(body.get("messages"))
+        self.size = 2000 + _size(dialect.request_messages(body))
 
     def answered(self, response: Any) -> None:
         """Keep the parsed answer."""
@@ -63,7 +63,7 @@ class Content:
 
     def messages(self) -> list[Message]:
         """Return the conversation, the answer included."""
-        sent = self._body.get("messages") or ()
+        sent = self._dialect.request_messages(self._body)
         return [*map(self._dialect.read_message, sent), *self.reply().messages]
 
     def resolve(self, encoder: ContentEncoder) -> Resolved:
@@ -71,7 +71,7 @@ class Content:
         truncated = False
         sent: list[Encoded] = []
         dialect = self._dialect
-        for wire in self._body.get("messages") or ():
+        for wire in dialect.request_messages(self._body):
             key = dialect.message_key(wire)
             sent.append(encoder.message(key, lambda w=wire: dialect.read_message(w)))  # type: ignore[misc]
             truncated = truncated or encoder.truncated
@@ -80,7 +80,7 @@ class Content:
         for message in reply.messages:
             said.append(encoder.message(None, lambda m=message: m))  # type: ignore[misc]
             truncated = truncated or encoder.truncated
-        tools = self._body.get("tools")
+        tools = dialect.request_tools(self._body)
         attributes = {
             **dialect.request_parameters(self._body),
             **_reply_attributes(reply),

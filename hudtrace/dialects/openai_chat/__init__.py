@@ -13,7 +13,9 @@ from hudtrace.dialects.openai_chat.reading import (
     read_request,
     read_response,
     read_usage,
+    request_messages,
     request_parameters,
+    request_tools,
 )
 from hudtrace.dialects.openai_chat.streams import (
     StreamFold,
@@ -25,6 +27,7 @@ from hudtrace.dialects.openai_chat.streams import (
 from hudtrace.dialects.openai_chat.writing import (
     write_chunks,
     write_messages,
+    write_request,
     write_response,
     write_usage,
 )
@@ -48,10 +51,13 @@ __all__ = [
     "read_response",
     "read_usage",
     "reply",
+    "request_messages",
     "request_parameters",
+    "request_tools",
     "title",
     "write_chunks",
     "write_messages",
+    "write_request",
     "write_response",
     "write_usage",
 ]

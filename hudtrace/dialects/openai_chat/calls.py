@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hudtrace.dialects.openai_chat.fields import get
+from hudtrace.dialects.fields import get
 from hudtrace.dialects.strict import strict_schema
 from hudtrace.tools import Tool, ToolCall, ToolResult
 

@@ -6,14 +6,14 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from hudtrace import semconv
-from hudtrace.dialects.openai_chat.calls import read_arguments
-from hudtrace.dialects.openai_chat.fields import (
+from hudtrace.dialects.fields import (
     count,
     get,
     list_of,
     plain,
     text_or_none,
 )
+from hudtrace.dialects.openai_chat.calls import read_arguments
 from hudtrace.messages import (
     FinishReason,
     Message,
@@ -41,14 +41,24 @@ _FINISH = {"tool_calls": "tool_call", "function_call": "tool_call"}
 
 def read_request(body: Mapping[str, Any]) -> ModelRequest:
     """Read the JSON body of a request."""
-    messages = [read_message(wire) for wire in list_of(body.get("messages"))]
+    messages = [read_message(wire) for wire in request_messages(body)]
     model = body.get("model")
     return ModelRequest(
         None if model is None else str(model),
         messages,
-        list_of(body.get("tools")),
+        request_tools(body),
         request_parameters(body),
     )
+
+
+def request_messages(body: Mapping[str, Any]) -> list[Any]:
+    """Return the wire messages of a request, each of which is one message."""
+    return list_of(body.get("messages"))
+
+
+def request_tools(body: Mapping[str, Any]) -> list[Any]:
+    """Return the tool definitions of a request, as they were sent."""
+    return list_of(body.get("tools"))
 
 
 def request_parameters(body: Mapping[str, Any]) -> Json:

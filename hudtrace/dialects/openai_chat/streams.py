@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from hudtrace.dialects.openai_chat.fields import (
+from hudtrace.dialects.fields import (
     get,
     json_or_none,
     list_of,

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from hudtrace import semconv
-from hudtrace.dialects.openai_chat.fields import as_text
+from hudtrace.dialects.fields import as_text
+from hudtrace.dialects.openai_chat.calls import export
 from hudtrace.messages import Message, ModelReply, Part, Usage, tool_calls_of
+from hudtrace.tools import Tool
 
 Json = dict[str, Any]
 _FINISH_BACK = {"tool_call": "tool_calls"}
@@ -31,6 +33,17 @@ def write_messages(messages: Iterable[Message]) -> list[Json]:
         else:
             written.append(_write_message(message))
     return written
+
+
+def write_request(
+    model: str, messages: Iterable[Message], tools: Iterable[Tool] = ()
+) -> Json:
+    """Return the JSON body of a request; without tools it has no such key."""
+    body: Json = {"model": model, "messages": write_messages(messages)}
+    exported = export(tools)
+    if exported:
+        body["tools"] = exported
+    return body
 
 
 def _write_message(message: Message) -> Json:
