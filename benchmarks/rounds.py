@@ -8,11 +8,13 @@ three commits of the store, so that no work falls after them.
 from __future__ import annotations
 
 import json
+import os
 import random
 import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 Figures = dict[str, float]
 
@@ -71,6 +73,14 @@ def _round(process: subprocess.Popen[str]) -> Figures:
         raise RuntimeError(f"{process.args} ended")
     figures: Figures = json.loads(line)
     return figures
+
+
+def cache_folder(name: str) -> Path:
+    """Return a folder of the user's cache, made where it is missing."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = cache / "hudtrace" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def ratio(ours: Sequence[Figures], base: Sequence[Figures], key: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 
@@ -36,7 +35,7 @@ def run(
         found = queries.episodes(db, limit=limit, job=job, outcome=outcome)
     if as_json:
         for episode in found:
-            print(json.dumps(dataclasses.asdict(episode)))
+            print(json.dumps(episode.to_dict()))
         return 0
     if not found:
         print(f"no episodes yet; '{text.command('demo')}' makes some", file=sys.stderr)

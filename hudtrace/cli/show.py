@@ -144,14 +144,12 @@ def _as_data(db: sqlite3.Connection, trace_id: str) -> dict[str, Any]:
     spans = []
     for span in queries.spans(db, trace_id):
         conversation = queries.conversation(db, span)
-        data = dataclasses.asdict(span)
-        for internal in ("node", "replies", "tools"):
-            del data[internal]
+        data = span.to_dict()
         if conversation is not None:
             data["conversation"] = dataclasses.asdict(conversation)
         spans.append(data)
     return {
-        "episode": None if episode is None else dataclasses.asdict(episode),
+        "episode": None if episode is None else episode.to_dict(),
         "verdicts": [dataclasses.asdict(v) for v in queries.verdicts(db, trace_id)],
         "spans": spans,
     }

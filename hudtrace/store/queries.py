@@ -1,40 +1,22 @@
-"""Questions to the store; the answers are frozen dataclasses, never rows."""
+"""Questions to the store; the answers are immutable objects, never rows."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
 
 from hudtrace.messages import Message
-from hudtrace.store.decode import Decoded, decode_attributes, decode_span
+from hudtrace.store.decode import Decoded, DecodedEvent, DecodedLink, decode_span
 from hudtrace.store.writers import Writer
 
 State = Literal["done", "running", "interrupted"]
 
-EPISODE_COLUMNS = (
-    *(
-        "trace_id",
-        "name",
-        "start",
-        "end",
-        "env",
-        "scenario",
-        "args",
-        "task_id",
-        "job_id",
-    ),
-    *("model", "agent", "variant", "attempt", "outcome", "failure", "stopped_by"),
-    *("first_reward", "reward", "input_tokens", "output_tokens", "cost", "turns"),
-    *("tool_calls", "tool_errors", "span_count", "env_digest"),
-)
-_SELECT_EPISODE = f"SELECT {', '.join(EPISODE_COLUMNS)} FROM episodes"
 
-
-@dataclass(frozen=True, slots=True)
-class Episode:
+class Episode(NamedTuple):
     """One row of the list of evals; times in unix ns, cost in US dollars.
 
     `reward` is the effective one, `first_reward` what the root says. `end` and
@@ -86,11 +68,16 @@ class Episode:
         """How long it took, None if it has not ended."""
         return None if self.end is None else (self.end - self.start) / 1e9
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the episode as plain data."""
+        return self._asdict()
 
-@dataclass(frozen=True, slots=True)
-class StoredSpan:
-    """A span as it is in the store; `end` is None for one without its end."""
 
+EPISODE_COLUMNS = Episode._fields[:-1]  # the state is no column
+_SELECT_EPISODE = f"SELECT {', '.join(EPISODE_COLUMNS)} FROM episodes"
+
+
+class _SpanRow(NamedTuple):
     trace_id: str
     span_id: str
     parent_id: str | None
@@ -98,14 +85,50 @@ class StoredSpan:
     start: int
     end: int | None
     status: int
-    attributes: dict[str, Any]
-    events: Sequence[Any] = ()
-    links: Sequence[Any] = ()
-    status_message: str = ""
-    node: bytes | None = None
-    replies: int = 0
-    tools: bytes | None = None
+    node: bytes | None
+    replies: int | None
+    tools: bytes | None
+    body: bytes
     state: State = "done"
+
+
+class StoredSpan(_SpanRow):
+    """A span as it is in the store; `end` is None for one without its end.
+
+    What is only in its `body` is read when it is asked for.
+    """
+
+    @cached_property
+    def _decoded(self) -> Decoded:
+        return decode_span(self.body)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The attributes, without the conversation of a model call."""
+        return self._decoded.attributes
+
+    @property
+    def events(self) -> Sequence[DecodedEvent]:
+        """What happened during the span, oldest first."""
+        return self._decoded.events
+
+    @property
+    def links(self) -> Sequence[DecodedLink]:
+        """The spans that this one points to."""
+        return self._decoded.links
+
+    @property
+    def status_message(self) -> str:
+        """What the status says beside its code; empty for nothing."""
+        return self._decoded.status_message
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the span as plain data, without what is the store's own."""
+        shown = {key: getattr(self, key) for key in _SPAN_FACTS}
+        return {**shown, **asdict(self._decoded), "state": self.state}
+
+
+_SPAN_FACTS = _SpanRow._fields[:7]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +175,11 @@ def episodes(
         f"{_SELECT_EPISODE} {where} ORDER BY start DESC LIMIT ?",
         (*values, limit),
     ).fetchall()
-    running = _open_traces(db)
-    return [_episode(row, running) for row in rows]
+    found = [Episode(row[0].hex(), *row[1:]) for row in rows]
+    if any(each.end is None for each in found):
+        running = _open_traces(db)
+        found = [_with_state(each, running) for each in found]
+    return found
 
 
 def find_traces(db: sqlite3.Connection, prefix: str, limit: int = 10) -> list[str]:
@@ -179,7 +205,10 @@ def episode(db: sqlite3.Connection, trace_id: str) -> Episode | None:
         f"{_SELECT_EPISODE} WHERE trace_id = ?",
         (bytes.fromhex(trace_id),),
     ).fetchone()
-    return None if row is None else _episode(row, _open_traces(db))
+    if row is None:
+        return None
+    found = Episode(row[0].hex(), *row[1:])
+    return found if found.end is not None else _with_state(found, _open_traces(db))
 
 
 def spans(db: sqlite3.Connection, trace_id: str) -> list[StoredSpan]:
@@ -190,9 +219,14 @@ def spans(db: sqlite3.Connection, trace_id: str) -> list[StoredSpan]:
         "FROM spans WHERE trace_id = ? ORDER BY start, id",
         (key,),
     ).fetchall()
-    found = [_span(trace_id, row) for row in rows]
-    found += open_spans(db, trace_id)
-    return sorted(found, key=lambda span: span.start)
+    found = [
+        StoredSpan(trace_id, span_id.hex(), parent.hex() if parent else None, *rest)
+        for span_id, parent, *rest in rows
+    ]
+    still_open = open_spans(db, trace_id)
+    if still_open:
+        found = sorted([*found, *still_open], key=lambda span: span.start)
+    return found
 
 
 def open_spans(db: sqlite3.Connection, trace_id: str) -> list[StoredSpan]:
@@ -202,6 +236,8 @@ def open_spans(db: sqlite3.Connection, trace_id: str) -> list[StoredSpan]:
         "WHERE trace_id = ? ORDER BY start",
         (bytes.fromhex(trace_id),),
     ).fetchall()
+    if not rows:
+        return []
     alive = {writer.id for writer in writers(db) if writer.alive}
     return [
         StoredSpan(
@@ -210,9 +246,12 @@ def open_spans(db: sqlite3.Connection, trace_id: str) -> list[StoredSpan]:
             parent.hex() if parent else None,
             name,
             start,
-            None,
-            0,
-            decode_attributes(body),
+            end=None,
+            status=0,
+            node=None,
+            replies=None,
+            tools=None,
+            body=body,
             state="running" if writer in alive else "interrupted",
         )
         for span_id, parent, name, start, writer, body in rows
@@ -232,7 +271,7 @@ def conversation(db: sqlite3.Connection, span: StoredSpan) -> Conversation | Non
     if span.node is None:
         return None
     messages = [json.loads(body) for body in message_chain(db, span.node)]
-    split = len(messages) - span.replies
+    split = len(messages) - (span.replies or 0)
     return Conversation(messages[:split], messages[split:], _tools(db, span.tools))
 
 
@@ -285,7 +324,7 @@ def _where(filters: dict[str, Any]) -> tuple[str, list[Any]]:
     return f"WHERE {conditions}", list(chosen.values())
 
 
-def _open_traces(db: sqlite3.Connection) -> set[bytes]:
+def _open_traces(db: sqlite3.Connection) -> set[str]:
     alive = [writer.id for writer in writers(db) if writer.alive]
     if not alive:
         return set()
@@ -293,37 +332,14 @@ def _open_traces(db: sqlite3.Connection) -> set[bytes]:
     rows = db.execute(
         f"SELECT DISTINCT trace_id FROM open_spans WHERE writer IN ({marks})", alive
     )
-    return {trace_id for (trace_id,) in rows}
+    return {trace_id.hex() for (trace_id,) in rows}
 
 
-def _episode(row: Any, running: set[bytes]) -> Episode:
-    key, name, start, end = row[:4]
-    state: State = "done"
-    if end is None:
-        state = "running" if key in running else "interrupted"
-    rest = dict(zip(EPISODE_COLUMNS[4:], row[4:], strict=True))
-    return Episode(key.hex(), name, start, end, state=state, **rest)
-
-
-def _span(trace_id: str, row: Any) -> StoredSpan:
-    span_id, parent, name, start, end, status, node, replies, tools, body = row
-    decoded: Decoded = decode_span(body)
-    return StoredSpan(
-        trace_id,
-        span_id.hex(),
-        parent.hex() if parent else None,
-        name,
-        start,
-        end,
-        status,
-        decoded.attributes,
-        decoded.events,
-        decoded.links,
-        decoded.status_message,
-        node,
-        replies or 0,
-        tools,
-    )
+def _with_state(episode: Episode, running: set[str]) -> Episode:
+    if episode.end is not None:
+        return episode
+    state: State = "running" if episode.trace_id in running else "interrupted"
+    return episode._replace(state=state)
 
 
 def _tools(db: sqlite3.Connection, key: bytes | None) -> list[Any]:

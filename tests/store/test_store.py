@@ -243,3 +243,26 @@ def test_finding_traces(store: Path) -> None:
     assert queries.find_traces(db, "not hex") == []
     assert queries.find_traces(db, "") == []
     db.close()
+
+
+async def test_questions_use_their_index(store: Path, task: hud.Task) -> None:
+    """Lists and traces are found by an index, in one statement for each table."""
+    async with hud.eval(task) as ctx:
+        await ctx.submit("JR")
+    assert hud.flush(10)
+    db = read_only(store)
+    for ask, most in (
+        (lambda: queries.episodes(db), 1),
+        (lambda: queries.episodes(db, model="m", below=0.5), 1),
+        (lambda: queries.episode(db, ctx.trace_id), 1),
+        (lambda: queries.spans(db, ctx.trace_id), 2),
+    ):
+        asked: list[str] = []
+        db.set_trace_callback(asked.append)
+        ask()
+        db.set_trace_callback(None)
+        assert len(asked) <= most
+        for sql in asked:
+            plan = " ".join(row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}"))
+            assert "INDEX" in plan or "PRIMARY KEY" in plan, (sql, plan)
+    db.close()
