@@ -9,7 +9,15 @@ from hudtrace.context import EvalContext, current_eval
 from hudtrace.environment import Environment
 from hudtrace.errors import ToolError
 from hudtrace.grading import Grade
-from hudtrace.testing.scripted import ScriptedReply, call, error, last_text, say
+from hudtrace.messages import text_of
+from hudtrace.testing.scripts import (
+    ScriptedReply,
+    ScriptedRequest,
+    call,
+    error,
+    last_text,
+    say,
+)
 
 CEOS = {
     "hud": "Jay Ram",
@@ -83,12 +91,12 @@ async def run_agent(ctx: EvalContext, client: Any, model: str, variant: str) -> 
         await ctx.submit(message.content)
 
 
-def scripted_answer(request: dict[str, Any]) -> ScriptedReply:
+def scripted_answer(request: ScriptedRequest) -> ScriptedReply:
     """Play the model: mostly right, with one failure of each kind among them."""
-    hasty = request["messages"][0]["content"] == VARIANTS["hasty"]
-    question = request["messages"][1]["content"]
+    system, question, *others = map(text_of, request.conversation)
+    hasty = system == VARIANTS["hasty"]
     company = question.removesuffix("?").rpartition(" ")[2]
-    asked = request["messages"][-1]["role"] != "tool"
+    asked = not others
     if company == "meta" and hasty:
         return error(503, "the model is overloaded (scripted)")
     if company == "amazon" and hasty:

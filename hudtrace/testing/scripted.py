@@ -1,8 +1,9 @@
 """A scripted model: a real HTTP server that answers as it is told to.
 
-It speaks OpenAI Chat Completions, streamed or not, on a loopback port of its
-own, and checks requests about as strictly as the real API. Its model name
-says what it is. For tests, demos and benchmarks: nothing here thinks.
+It speaks the wire formats of `hudtrace.testing.apis`, streamed or not, on a
+loopback port of its own, and checks requests about as strictly as the real
+APIs. Its model name says what it is. For tests, demos and benchmarks: nothing
+here thinks.
 """
 
 from __future__ import annotations
@@ -12,14 +13,13 @@ import contextlib
 import json
 import re
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
 from typing import Any
 
-from hudtrace.dialects import openai_chat
 from hudtrace.messages import Message, ModelReply, Part, Usage, text_of
-from hudtrace.testing.validation import BadRequest, check_chat_request
+from hudtrace.testing.apis import APIS, Api
+from hudtrace.testing.apis.refusals import BadRequest
+from hudtrace.testing.scripts import Script, ScriptedReply, ScriptedRequest, error
 
 MODEL = "scripted-1"
 Json = dict[str, Any]
@@ -27,66 +27,12 @@ _SSE = "text/event-stream; charset=utf-8"
 _REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found"}
 
 
-@dataclass(frozen=True)
-class ScriptedReply:
-    """One answer: text, tool calls, or an error; and what goes wrong on the way.
-
-    `delay` is seconds before the answer, `chunk_delay` seconds between the
-    chunks of a stream. `cut_after` breaks the connection after so many chunks
-    (of a stream) or bytes (of a body). `raw` is sent as the body as it is.
-    """
-
-    text: str = ""
-    calls: tuple[Part, ...] = ()
-    usage: Usage | None = None
-    reasoning: str = ""
-    finish: str | None = None
-    status: int = 200
-    message: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    delay: float = 0.0
-    chunk_delay: float = 0.0
-    cut_after: int | None = None
-    raw: bytes | None = None
-
-    def but(self, **changes: Any) -> ScriptedReply:
-        """Return this reply with some fields changed: `say("x").but(delay=1)`."""
-        return replace(self, **changes)
-
-
-def say(text: str, **options: Any) -> ScriptedReply:
-    """Answer with *text*."""
-    return ScriptedReply(text=text, **options)
-
-
-def call(*calls: tuple[str, Mapping[str, Any] | str], text: str = "") -> ScriptedReply:
-    """Ask for tool calls: `call(("lookup", {"name": "x"}), ...)`.
-
-    Arguments given as text are sent as they are, for broken JSON.
-    """
-    parts = [
-        Part(type="tool_call", id=None, name=name, arguments=arguments)
-        for name, arguments in calls
-    ]
-    return ScriptedReply(text=text, calls=tuple(parts))
-
-
-def error(
-    status: int, message: str = "scripted error", *, retry_after: float | None = None
-) -> ScriptedReply:
-    """Answer with an HTTP error, in the API's own form."""
-    headers = {} if retry_after is None else {"retry-after": f"{retry_after:g}"}
-    return ScriptedReply(status=status, message=message, headers=headers)
-
-
-Script = Sequence[ScriptedReply] | Callable[[Json], ScriptedReply]
-
-
 class ScriptedModel:
     """The server: `with ScriptedModel([say("hello")]) as model: model.url`.
 
     *script* is a list of replies, given in the order of the requests, or a
-    function of the request's JSON body. `requests` holds the bodies received.
+    function of the request (its JSON body, a `ScriptedRequest`). `requests`
+    holds the bodies received.
     """
 
     def __init__(self, script: Script, *, model: str = MODEL) -> None:
@@ -95,6 +41,7 @@ class ScriptedModel:
         self.model = model
         self.requests: list[Json] = []
         self._script = script
+        self._apis: list[Api] = [api() for api in APIS]
         self._next = 0
         self._answered = 0
         self._ready = threading.Event()
@@ -194,21 +141,25 @@ class ScriptedModel:
         method, path, _ = head.split(" ", 2)
         length = re.search(r"(?i)\r\ncontent-length: *(\d+)", head)
         body = await reader.readexactly(int(length.group(1)) if length else 0)
-        if not path.partition("?")[0].endswith("/chat/completions"):
-            return self._send_error(writer, 404, f"unknown path {path}")
-        if method != "POST":
-            return self._send_error(writer, 405, f"{method} is not allowed here")
+        api = next((a for a in self._apis if a.matches(method, path)), None)
+        if api is None:
+            refused = BadRequest(f"unknown path {path}", status=404)
+            return self._refuse(writer, self._apis[0], refused)
         try:
-            request = json.loads(body)
-            check_chat_request(request)
+            accepted = api.accept(method, path, json.loads(body) if body else {})
+            request = ScriptedRequest(accepted, api.dialect)
+            known = api.recall(method, path, request)
         except BadRequest as bad:
-            return self._send_error(writer, 400, str(bad), param=bad.param)
+            return self._refuse(writer, api, bad)
         except ValueError as bad:
-            return self._send_error(writer, 400, f"the body is not JSON: {bad}")
+            problem = BadRequest(f"the body is not JSON: {bad}")
+            return self._refuse(writer, api, problem)
+        if known is not None:
+            return self._send_body(writer, json.dumps(known).encode())
         self.requests.append(request)
-        return await self._answer(writer, request, self._reply_to(request))
+        return await self._answer(writer, api, request, self._reply_to(request))
 
-    def _reply_to(self, request: Json) -> ScriptedReply:
+    def _reply_to(self, request: ScriptedRequest) -> ScriptedReply:
         if callable(self._script):
             return self._script(request)
         position, self._next = self._next, self._next + 1
@@ -217,62 +168,60 @@ class ScriptedModel:
         return self._script[position]
 
     async def _answer(
-        self, writer: asyncio.StreamWriter, request: Json, reply: ScriptedReply
+        self,
+        writer: asyncio.StreamWriter,
+        api: Api,
+        request: ScriptedRequest,
+        reply: ScriptedReply,
     ) -> bool:
         if reply.delay:
             await asyncio.sleep(reply.delay)
         if reply.status != 200:
-            return self._send_error(
-                writer, reply.status, reply.message, headers=reply.headers
-            )
-        answer = self._model_reply(request, reply)
+            fault = BadRequest(reply.message, status=reply.status)
+            return self._refuse(writer, api, fault, reply.headers)
+        answer = self._model_reply(api, request, reply)
         if request.get("stream"):
-            return await self._send_stream(writer, request, reply, answer)
+            return await self._send_stream(writer, api, request, reply, answer)
         body = reply.raw
         if body is None:
-            written = openai_chat.write_response(answer, created=int(time.time()))
-            body = json.dumps(written).encode()
-        self._send_head(writer, 200, "application/json", len(body), reply.headers)
-        writer.write(body[: reply.cut_after])
+            body = json.dumps(api.body(answer, request)).encode()
+        whole = self._send_body(writer, body, reply)
         await writer.drain()
-        return reply.cut_after is None
+        return whole
 
     async def _send_stream(
         self,
         writer: asyncio.StreamWriter,
-        request: Json,
+        api: Api,
+        request: ScriptedRequest,
         reply: ScriptedReply,
         answer: ModelReply,
     ) -> bool:
         self._send_head(writer, 200, _SSE, None, reply.headers)
-        options = request.get("stream_options") or {}
-        chunks = openai_chat.write_chunks(
-            answer,
-            include_usage=bool(options.get("include_usage")),
-            created=int(time.time()),
-            split=_words,
-        )
-        for position, chunk in enumerate(chunks):
+        events = api.events(answer, request)
+        if reply.raw is not None:
+            events = iter([b"data: " + reply.raw + b"\n\n"])
+        for position, event in enumerate(events):
             if position == reply.cut_after:
                 return False
-            data = reply.raw or json.dumps(chunk, separators=(",", ":")).encode()
-            _send_chunk(writer, b"data: " + data + b"\n\n")
+            writer.write(b"%x\r\n%s\r\n" % (len(event), event))
             if reply.chunk_delay:
                 await writer.drain()
                 await asyncio.sleep(reply.chunk_delay)
-        _send_chunk(writer, b"data: [DONE]\n\n")
         writer.write(b"0\r\n\r\n")
         await writer.drain()
         return True
 
-    def _model_reply(self, request: Json, reply: ScriptedReply) -> ModelReply:
+    def _model_reply(
+        self, api: Api, request: ScriptedRequest, reply: ScriptedReply
+    ) -> ModelReply:
         self._answered += 1
         number = self._answered
         calls = [
-            Part(**{**part, "id": part.get("id") or f"call_{number}_{index}"})
+            Part(**{**part, "id": part.get("id") or f"{api.call_id}{number}_{index}"})
             for index, part in enumerate(reply.calls)
         ]
-        parts: list[Part] = []
+        parts: list[Part] = list(reply.parts)
         if reply.reasoning:
             parts.append({"type": "reasoning", "content": reply.reasoning})
         if reply.text:
@@ -282,26 +231,34 @@ class ScriptedModel:
         return ModelReply(
             [message],
             [finish],
-            id=f"chatcmpl-scripted-{number}",
+            id=f"{api.reply_id}scripted-{number}",
             model=self.model,
             usage=reply.usage or _estimated_usage(request, message),
         )
 
-    def _send_error(
+    def _refuse(
         self,
         writer: asyncio.StreamWriter,
-        status: int,
-        message: str,
-        *,
-        param: str | None = None,
+        api: Api,
+        bad: BadRequest,
         headers: Mapping[str, str] | None = None,
     ) -> bool:
-        kind = "invalid_request_error" if status < 500 else "server_error"
-        fault = {"message": message, "type": kind, "param": param, "code": None}
-        body = json.dumps({"error": fault}).encode()
-        self._send_head(writer, status, "application/json", len(body), headers or {})
+        body = json.dumps(api.error_body(bad.status, str(bad), bad.param)).encode()
+        kind = "application/json"
+        self._send_head(writer, bad.status, kind, len(body), headers or {})
         writer.write(body)
         return True
+
+    def _send_body(
+        self,
+        writer: asyncio.StreamWriter,
+        body: bytes,
+        reply: ScriptedReply | None = None,
+    ) -> bool:
+        reply = reply or ScriptedReply()
+        self._send_head(writer, 200, "application/json", len(body), reply.headers)
+        writer.write(body[: reply.cut_after])
+        return reply.cut_after is None
 
     def _send_head(
         self,
@@ -324,32 +281,8 @@ class ScriptedModel:
         )
 
 
-def _send_chunk(writer: asyncio.StreamWriter, data: bytes) -> None:
-    writer.write(b"%x\r\n%s\r\n" % (len(data), data))
-
-
-def _words(text: str) -> Iterator[str]:
-    yield from re.findall(r"\s*\S+\s*$|\s*\S+", text) or ([text] if text else [])
-
-
-def _estimated_usage(request: Json, message: Message) -> Usage:
+def _estimated_usage(request: ScriptedRequest, message: Message) -> Usage:
     """Count about four characters to a token, as nobody told us better."""
-    sent = sum(len(str(m.get("content") or "")) for m in request["messages"])
+    sent = sum(len(str(m["parts"])) for m in request.conversation)
     said = len(text_of(message)) + sum(len(str(p)) for p in message["parts"][1:])
     return Usage(input_tokens=sent // 4 + 1, output_tokens=said // 4 + 1)
-
-
-def last_text(request: Json) -> str:
-    """Return the text of the last message of a request: for script functions."""
-    content = request["messages"][-1].get("content")
-    return content if isinstance(content, str) else json.dumps(content)
-
-
-def tool_results(request: Json) -> list[str]:
-    """Return the tool results in a request, oldest first: for script functions."""
-    return [str(m["content"]) for m in request["messages"] if m["role"] == "tool"]
-
-
-def names_of(tools: Iterable[Json]) -> list[str]:
-    """Return the names of the tools that a request offers."""
-    return [tool["function"]["name"] for tool in tools]

@@ -12,7 +12,8 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from hudtrace.dialects import openai_chat
 from hudtrace.dialects.strict import strict_schema
-from hudtrace.testing.validation import BadRequest, check_chat_request
+from hudtrace.testing.apis.openai_chat import OpenAIChat
+from hudtrace.testing.apis.refusals import BadRequest
 from hudtrace.tools import Tool, ToolCall, ToolResult
 
 BODY: dict[str, Any] = {
@@ -230,7 +231,7 @@ def test_strict_schemas_are_what_the_api_takes() -> None:
         "messages": [{"role": "user", "content": "x"}],
         "tools": [strict, loose],
     }
-    check_chat_request(request)
+    OpenAIChat().accept("POST", "/chat/completions", request)
     schema = strict["function"]["parameters"]
     assert "$ref" not in json.dumps(schema)
     assert schema["required"] == ["node", "mode", "limit", "pair"]
@@ -239,7 +240,7 @@ def test_strict_schemas_are_what_the_api_takes() -> None:
     bad = {**request, "tools": [loosened]}
     bad["tools"][0]["function"]["strict"] = True  # type: ignore[index]
     with pytest.raises(BadRequest):
-        check_chat_request(bad)
+        OpenAIChat().accept("POST", "/chat/completions", bad)
 
 
 def test_a_cycle_cannot_be_strict() -> None:
