@@ -36,6 +36,12 @@ class Content:
         self._reply: ModelReply | None = None
         self.size = 2000 + _size(dialect.request_messages(body))
 
+    def sends(self, body: Mapping[str, Any]) -> None:
+        """Keep *body* instead: the request as it is sent."""
+        if body is not self._body:
+            self._body = body
+            self.size += _size(self._dialect.request_messages(body))
+
     def answered(self, response: Any) -> None:
         """Keep the parsed answer."""
         self._response = response
@@ -128,6 +134,10 @@ class Exchange:
         self._dialect = dialect
         self._stream = stream
         self._content = Content(dialect, body, stream=stream)
+
+    def sends(self, body: Mapping[str, Any]) -> None:
+        """Take the request's body from here on as *body*, which is what is sent."""
+        self._content.sends(body)
 
     def answered(self, response: Any) -> None:
         """Finish with an answer that the client has parsed."""
