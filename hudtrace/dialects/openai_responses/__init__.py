@@ -1,0 +1,61 @@
+"""OpenAI Responses: tools, tool calls, requests, responses, streams.
+
+Reads the SDK's objects as well as plain dicts. Whatever a server or a user
+sends, reading never raises: what cannot be understood is kept as it is.
+Source: OpenAI API reference, responses.
+"""
+
+from hudtrace.dialects.openai_responses.calls import export, parse, reply
+from hudtrace.dialects.openai_responses.reading import (
+    message_key,
+    read_message,
+    read_request,
+    read_response,
+    read_usage,
+    request_messages,
+    request_parameters,
+    request_tools,
+)
+from hudtrace.dialects.openai_responses.streams import (
+    StreamFold,
+    body_complete,
+    body_error,
+    body_usage,
+    read_body,
+)
+from hudtrace.dialects.openai_responses.writing import (
+    write_chunks,
+    write_messages,
+    write_request,
+    write_response,
+    write_usage,
+)
+
+name = "openai_responses"
+title = "OpenAI Responses function call"
+
+__all__ = [
+    "StreamFold",
+    "body_complete",
+    "body_error",
+    "body_usage",
+    "export",
+    "message_key",
+    "name",
+    "parse",
+    "read_body",
+    "read_message",
+    "read_request",
+    "read_response",
+    "read_usage",
+    "reply",
+    "request_messages",
+    "request_parameters",
+    "request_tools",
+    "title",
+    "write_chunks",
+    "write_messages",
+    "write_request",
+    "write_response",
+    "write_usage",
+]
