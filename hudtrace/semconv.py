@@ -174,6 +174,8 @@ COST_JUDGE: Final = "hud.cost.judge"
 COST_BUCKET: Final = "hud.cost.bucket"
 
 # --- Ours: single spans ------------------------------------------------------
+COST_CALL: Final = "hud.cost.call"  # double, USD, of one model call
+COST_TABLE: Final = "hud.cost.table"  # name and version of the price table
 TOOL_ERROR: Final = "hud.tool.error"  # 0.0 or 1.0, on every tool span
 TOOL_ABANDONED: Final = "hud.tool.abandoned"  # the thread outlived its timeout
 EVALUATOR_KIND: Final = "hud.evaluator.kind"  # code | model | human

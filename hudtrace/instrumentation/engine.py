@@ -10,16 +10,20 @@ from __future__ import annotations
 import _thread
 import asyncio
 import contextlib
+import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from hudtrace import semconv
 from hudtrace.messages import Message, ModelReply, Part, Usage
 from hudtrace.notices import internal_error
+from hudtrace.prices import price_of, table_version
 from hudtrace.tracing.content import ContentEncoder, Encoded, Resolved
 from hudtrace.tracing.model_call import ModelCall
 
 Json = dict[str, Any]
+_MODEL_NAME = re.compile(rb'"model(?:Version)?"\s*:\s*"([^"\\]{1,200})"')
 
 
 class Content:
@@ -62,6 +66,14 @@ class Content:
             else:
                 self._reply = ModelReply([])
         return self._reply
+
+    @property
+    def answering_model(self) -> str | None:
+        """The model that the answer names, found without reading the rest."""
+        if self._raw is None:
+            return self.reply().model if self._response is not None else None
+        found = _MODEL_NAME.search(self._raw)
+        return None if found is None else found.group(1).decode("utf-8", "replace")
 
     def tool_calls(self) -> list[Part]:
         """Return the tool calls that the answer asks for."""
@@ -237,6 +249,11 @@ class Exchange:
             attributes[semconv.RESPONSE_TIME_TO_FIRST_CHUNK] = waited / 1e9
             attributes[semconv.TIME_TO_FIRST_CHUNK_MS] = waited // 1_000_000
         content = self._content
+        if usage is not None:
+            usage = self._priced(usage)
+            if usage.cost is not None:
+                attributes[semconv.COST_CALL] = usage.cost
+                attributes[semconv.COST_TABLE] = table_version()
         self.call.finish(
             content,
             usage=usage,
@@ -246,6 +263,14 @@ class Exchange:
             error=error,
             incomplete=incomplete,
         )
+
+    def _priced(self, usage: Usage) -> Usage:
+        """Return *usage* with its cost, by the model asked for or that answered."""
+        provider, asked = self.call.provider, self.call.model
+        cost = price_of(provider, asked, usage)
+        if cost is None and self._content.answering_model not in (None, asked):
+            cost = price_of(provider, self._content.answering_model, usage)
+        return usage if cost is None else replace(usage, cost=cost)
 
 
 class ModelError(Exception):

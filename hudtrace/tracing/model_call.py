@@ -19,6 +19,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from hudtrace import semconv
 from hudtrace.messages import Usage
 from hudtrace.notices import notify_once
+from hudtrace.prices import load_early
 from hudtrace.tracing.content import Deferred
 from hudtrace.tracing.episode import (
     Calls,
@@ -55,6 +56,7 @@ def open_call(
     tracer = episode.tracer if episode is not None else get_tracer()
     if tracer is None:
         return None
+    load_early()
     if episode is not None:
         refuse_past_limit(episode, "turns")
         if _phase(context) == semconv.PHASE_AGENT:
@@ -137,6 +139,17 @@ class ModelCall:
             call.turn, context = episode.turn_for_call(context)
         call._open(context)
         return call
+
+    @property
+    def provider(self) -> str:
+        """The value of `gen_ai.provider.name`."""
+        return str(self._attributes.get(semconv.PROVIDER, ""))
+
+    @property
+    def model(self) -> str | None:
+        """The model that was asked for."""
+        model: str | None = self._attributes.get(semconv.REQUEST_MODEL)
+        return model
 
     @property
     def started(self) -> int:
