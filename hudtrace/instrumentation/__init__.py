@@ -10,7 +10,10 @@ from hudtrace.errors import ConfigurationError
 from hudtrace.notices import internal_error
 
 #: Client package → the module here that knows where to hook into it.
-CLIENTS = {"openai": "hudtrace.instrumentation.openai"}
+CLIENTS = {
+    "anthropic": "hudtrace.instrumentation.anthropic",
+    "openai": "hudtrace.instrumentation.openai",
+}
 
 _undo: dict[str, Callable[[], None]] = {}
 

@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from hudtrace.messages import ModelReply
+from hudtrace.testing.apis.anthropic_messages import AnthropicMessages
 from hudtrace.testing.apis.openai_chat import OpenAIChat
+from hudtrace.testing.apis.openai_responses import OpenAIResponses
 
 Json = dict[str, Any]
 
@@ -46,4 +48,4 @@ class Api(Protocol):
 
 
 #: Asked in this order.
-APIS: tuple[Callable[[], Api], ...] = (OpenAIChat,)
+APIS: tuple[Callable[[], Api], ...] = (OpenAIChat, OpenAIResponses, AnthropicMessages)
