@@ -8,6 +8,7 @@ says which of its routes are model calls, and what they are called.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,12 +27,25 @@ _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 @dataclass(frozen=True)
 class Route:
-    """The calls to one path: the end of their URL, and how they are read."""
+    """The calls to one path: the end of their URL, and how they are read.
+
+    `path` is a regular expression; `subject`, if given, names the attribute
+    whose value is the path's group.
+    """
 
     path: str
     dialect: Any
     operation: str = semconv.OP_CHAT
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    method: str = "POST"
+    subject: str | None = None
+
+    def match(self, options: Any) -> re.Match[str] | None:
+        """Match a request against the path, None if it is another's."""
+        if str(getattr(options, "method", "")).upper() != self.method:
+            return None
+        path = str(getattr(options, "url", "")).partition("?")[0]
+        return re.search(f"{self.path}$", path)
 
 
 @dataclass(frozen=True)
@@ -50,10 +64,7 @@ class Client:
 
     def route_of(self, options: Any) -> Route | None:
         """Return the route of a request, None if it is no model call."""
-        if getattr(options, "method", "") not in ("post", "POST"):
-            return None
-        path = str(getattr(options, "url", "")).partition("?")[0]
-        return next((r for r in self.routes if path.endswith(r.path)), None)
+        return next((each for each in self.routes if each.match(options)), None)
 
 
 def patch(client: Client) -> Callable[[], None] | None:
@@ -197,11 +208,16 @@ def _open(
     name: str, route: Route, client: Any, options: Any, stream: bool
 ) -> Exchange | None:
     body = _body(options)
-    if body is None:
+    if body is None and route.method == "POST":
         return None
+    body = body or {}
     attributes = _describe(name, route, client, body, stream)
+    found = route.match(options)
+    if route.subject and found is not None:
+        attributes[route.subject] = found[1]
     model = attributes.get(semconv.REQUEST_MODEL)
-    call = open_call(f"{route.operation} {model}", attributes, model=model)
+    title = route.operation if route.method == "GET" else f"{route.operation} {model}"
+    call = open_call(title, attributes, model=model)
     if call is None:
         return None
     return Exchange(

@@ -365,14 +365,21 @@ class Episode:
     ) -> None:
         """Add a finished model call to the tally."""
         with self._lock:
+            self.record_usage(phase, usage)
             if phase != semconv.PHASE_AGENT:
-                self.tally.judge_usage += usage or Usage()
                 return
             self.tally.model_calls += 1
-            self.tally.usage += usage or Usage()
             self.last_call = span
             self._replies.append((turn, tool_calls))
             self._conversation = messages
+
+    def record_usage(self, phase: object, usage: Usage | None) -> None:
+        """Add the tokens of a call, the agent's or those of set-up and grading."""
+        with self._lock:
+            if phase == semconv.PHASE_AGENT:
+                self.tally.usage += usage or Usage()
+            else:
+                self.tally.judge_usage += usage or Usage()
 
     def learn_model(self, model: str | None) -> None:
         """Take the model's name from the agent's first call, if none was given."""

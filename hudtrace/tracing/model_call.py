@@ -42,6 +42,9 @@ from hudtrace.tracing.spans import (
     with_span,
 )
 
+#: Operations that say nothing in the agent's conversation, and are no turns.
+_ASIDE = frozenset({semconv.OP_EMBEDDINGS, semconv.OP_FETCH_RESPONSE})
+
 
 def open_call(
     name: str, attributes: Mapping[str, Value], *, model: str | None
@@ -57,9 +60,11 @@ def open_call(
     if tracer is None:
         return None
     load_early()
+    aside = attributes.get(semconv.OPERATION) in _ASIDE
     if episode is not None:
-        refuse_past_limit(episode, "turns")
-        if _phase(context) == semconv.PHASE_AGENT:
+        if not aside:
+            refuse_past_limit(episode, "turns")
+        if not aside and _phase(context) == semconv.PHASE_AGENT:
             episode.learn_model(model)
         return ModelCall.placed(tracer, name, attributes, context, episode)
     if isinstance(current_span(context), ApiSpan):
@@ -67,7 +72,7 @@ def open_call(
     only, mark = open_episodes.only()
     if only is None and not len(open_episodes):
         return ModelCall.placed(tracer, name, attributes, context, None)
-    if only is not None:
+    if only is not None and not aside:
         refuse_past_limit(only, "turns")
     return ModelCall(tracer, name, attributes, context, candidate=only, mark=mark)
 
@@ -135,10 +140,15 @@ class ModelCall:
         """Make a call whose place in the tree is known from the start."""
         call = cls(tracer, name, attributes, context)
         call.episode = episode
-        if episode is not None:
+        if episode is not None and not call.aside:
             call.turn, context = episode.turn_for_call(context)
         call._open(context)
         return call
+
+    @property
+    def aside(self) -> bool:
+        """Whether the call is none of the agent's turns, as embeddings are not."""
+        return self._attributes.get(semconv.OPERATION) in _ASIDE
 
     @property
     def provider(self) -> str:
@@ -185,8 +195,10 @@ class ModelCall:
             span.set_status(StatusCode.ERROR, message_of(error))
         if incomplete is not None:
             span.set_attribute(semconv.RESPONSE_INCOMPLETE, incomplete)
-        if self.episode is not None:
-            phase = _phase(self.context)
+        phase = _phase(self.context)
+        if self.episode is not None and self.aside:
+            self.episode.record_usage(phase, usage)
+        elif self.episode is not None:
             self.episode.record_call(
                 span, self.turn, phase, usage, tool_calls, messages
             )
@@ -212,7 +224,8 @@ class ModelCall:
                 **self._attributes,
                 semconv.CONTEXT_SOURCE: semconv.CONTEXT_INFERRED,
             }
-            episode.learn_model(self._attributes.get(semconv.REQUEST_MODEL))
+            if not self.aside:
+                episode.learn_model(self._attributes.get(semconv.REQUEST_MODEL))
             return self._open(episode.inferred_context())
         _count_orphan()
         return self._open(self.context)

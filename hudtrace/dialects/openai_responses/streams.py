@@ -203,7 +203,7 @@ def read_body(body: bytes, *, stream: bool) -> ModelReply:
     if get(last, "type") in _LAST and get(get(last, "response"), "output"):
         fold.add(last)
     else:
-        for event in _events(body):
+        for event in events_of(body):
             fold.add(event)
     return fold.reply()
 
@@ -237,10 +237,11 @@ def body_complete(body: bytes, *, stream: bool) -> bool:
 
 
 def _last_event(body: bytes) -> Any:
-    return next(_events(body, backwards=True), None)
+    return next(events_of(body, backwards=True), None)
 
 
-def _events(body: bytes, *, backwards: bool = False) -> Iterator[Any]:
+def events_of(body: bytes, *, backwards: bool = False) -> Iterator[Any]:
+    """Return the data of the events in *body* that are whole."""
     lines = body.splitlines()
     for line in reversed(lines) if backwards else lines:
         if line.startswith(b"data:"):
