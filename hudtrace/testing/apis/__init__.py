@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from hudtrace.messages import ModelReply
 from hudtrace.testing.apis.anthropic_messages import AnthropicMessages
+from hudtrace.testing.apis.gemini import Gemini
 from hudtrace.testing.apis.openai_chat import OpenAIChat
 from hudtrace.testing.apis.openai_responses import OpenAIResponses
 
