@@ -12,6 +12,7 @@ from hudtrace.notices import internal_error
 #: Client package → the module here that knows where to hook into it.
 CLIENTS = {
     "anthropic": "hudtrace.instrumentation.anthropic",
+    "google.genai": "hudtrace.instrumentation.google_genai",
     "openai": "hudtrace.instrumentation.openai",
 }
 
@@ -30,7 +31,7 @@ def instrument(clients: Iterable[str] | None = None) -> list[str]:
             raise ConfigurationError(
                 f"cannot instrument {name!r} (there are: {', '.join(sorted(CLIENTS))})"
             )
-        if name in _undo or find_spec(name) is None:
+        if name in _undo or not _installed(name):
             continue
         try:
             undo = import_module(CLIENTS[name]).patch()
@@ -40,6 +41,13 @@ def instrument(clients: Iterable[str] | None = None) -> list[str]:
         if undo is not None:
             _undo[name] = undo
     return [name for name in chosen if name in _undo]
+
+
+def _installed(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:  # `google` itself is not there
+        return False
 
 
 def uninstrument() -> None:

@@ -2,7 +2,7 @@
 
 Knows no client: a client's module says what the request was, and hands over
 the answer in one of three forms: an object that was parsed, bytes that were
-read, or a response whose body the user is going to read.
+read, or the chunks of a stream, folded.
 """
 
 from __future__ import annotations
@@ -29,7 +29,16 @@ _MODEL_NAME = re.compile(rb'"model(?:Version)?"\s*:\s*"([^"\\]{1,200})"')
 class Content:
     """Request and answer of one call, by reference, until somebody reads them."""
 
-    __slots__ = ("_body", "_dialect", "_raw", "_reply", "_response", "_stream", "size")
+    __slots__ = (
+        "_body",
+        "_dialect",
+        "_fold",
+        "_raw",
+        "_reply",
+        "_response",
+        "_stream",
+        "size",
+    )
 
     def __init__(self, dialect: Any, body: Mapping[str, Any], *, stream: bool) -> None:
         self._dialect = dialect
@@ -37,6 +46,7 @@ class Content:
         self._stream = stream
         self._response: Any = None
         self._raw: bytes | None = None
+        self._fold: Any = None
         self._reply: ModelReply | None = None
         self.size = 2000 + _size(dialect.request_messages(body))
 
@@ -56,6 +66,11 @@ class Content:
         self._raw = raw
         self.size += len(raw)
 
+    def folded(self, fold: Any) -> None:
+        """Keep the answer's chunks, as a `StreamFold` of the dialect."""
+        self._fold = fold
+        self.size += fold.size
+
     def reply(self) -> ModelReply:
         """Return the answer as messages; read once."""
         if self._reply is None:
@@ -63,6 +78,8 @@ class Content:
                 self._reply = self._dialect.read_response(self._response)
             elif self._raw is not None:
                 self._reply = self._dialect.read_body(self._raw, stream=self._stream)
+            elif self._fold is not None:
+                self._reply = self._fold.reply()
             else:
                 self._reply = ModelReply([])
         return self._reply
@@ -71,7 +88,7 @@ class Content:
     def answering_model(self) -> str | None:
         """The model that the answer names, found without reading the rest."""
         if self._raw is None:
-            return self.reply().model if self._response is not None else None
+            return self.reply().model
         found = _MODEL_NAME.search(self._raw)
         return None if found is None else found.group(1).decode("utf-8", "replace")
 
@@ -192,7 +209,30 @@ class Exchange:
         except Exception as fault:
             internal_error("reading a stream", fault)
 
-    def abandoned(self, raw: bytes = b"") -> None:
+    def folded(
+        self,
+        fold: Any,
+        *,
+        error: BaseException | None = None,
+        incomplete: str | None = None,
+        unread: bool = False,
+    ) -> None:
+        """Finish with the chunks that were read, to the end or not."""
+        try:
+            self._content.folded(fold)
+            if error is None and fold.finished:
+                incomplete = None
+            attributes = {semconv.RESPONSE_UNREAD: True} if unread else {}
+            self._finish(fold.usage, attributes, error=error, incomplete=incomplete)
+        except Exception as fault:
+            internal_error("reading a stream", fault)
+
+    def broken(self, message: str, fold: Any) -> None:
+        """Finish with an error that the server put among the chunks."""
+        error = ModelError(message, self._stream_error)
+        self.folded(fold, error=error, incomplete="error")
+
+    def abandoned(self, raw: bytes = b"", fold: Any = None) -> None:
         """Finish with what was read of an answer that nobody holds any more.
 
         The garbage collector calls this, at any moment: also where this thread
@@ -201,7 +241,10 @@ class Exchange:
         """
         with contextlib.suppress(RuntimeError):  # the interpreter is going down
             how = {"incomplete": "abandoned", "unread": self.first_byte is None}
-            _thread.start_new_thread(self.read, (raw,), how)
+            if fold is None:
+                _thread.start_new_thread(self.read, (raw,), how)
+            else:
+                _thread.start_new_thread(self.folded, (fold,), how)
 
     def failed(self, error: BaseException) -> None:
         """Finish with an error: of the request, the answer's parsing, cancellation."""
@@ -209,9 +252,10 @@ class Exchange:
             self.abandoned()  # the coroutine was collected
             return
         attributes = {}
-        status = getattr(error, "status_code", None)
-        if isinstance(status, int):
-            attributes[semconv.HTTP_STATUS] = status
+        for name in ("status_code", "code"):  # Google's errors have a `code`
+            status = getattr(error, name, None)
+            if isinstance(status, int):
+                attributes[semconv.HTTP_STATUS] = int(status)
         cancelled = isinstance(error, asyncio.CancelledError)
         try:
             self._finish(

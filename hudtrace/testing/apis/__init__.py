@@ -49,4 +49,9 @@ class Api(Protocol):
 
 
 #: Asked in this order.
-APIS: tuple[Callable[[], Api], ...] = (OpenAIChat, OpenAIResponses, AnthropicMessages)
+APIS: tuple[Callable[[], Api], ...] = (
+    OpenAIChat,
+    OpenAIResponses,
+    AnthropicMessages,
+    Gemini,
+)
