@@ -58,8 +58,8 @@ def patch() -> Callable[[], None] | None:
     hooks = Hooks()
     hooks.replace(client, "_request", lambda original: _sync(original, hooks))
     hooks.replace(client, "_async_request", lambda original: _async(original, hooks))
-    for name in ("_request_once", "_async_request_once"):
-        hooks.replace(client, name, _counting)
+    hooks.replace(client, "_request_once", _counted)
+    hooks.replace(client, "_async_request_once", _acounted)
     hooks.replace(response, "segments", _segments)
     hooks.replace(response, "async_segments", _async_segments)
     return hooks.undo
@@ -103,16 +103,27 @@ def _async(original: Callable[..., Any], hooks: Hooks) -> Callable[..., Any]:
     return request
 
 
-def _counting(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Make a wrapper that counts how often the request under way is sent."""
-
+def _counted(original: Callable[..., Any]) -> Callable[..., Any]:
     def send(self: Any, *args: Any, **kwargs: Any) -> Any:
-        under_way = otel_context.get_value(_ATTEMPTS)
-        if isinstance(under_way, _Attempts):
-            under_way.exchange.retries = next(under_way.before)
+        _count_attempt()
         return original(self, *args, **kwargs)
 
     return send
+
+
+def _acounted(original: Callable[..., Any]) -> Callable[..., Any]:
+    # A coroutine function, because what retries looks whether it is one.
+    async def send(self: Any, *args: Any, **kwargs: Any) -> Any:
+        _count_attempt()
+        return await original(self, *args, **kwargs)
+
+    return send
+
+
+def _count_attempt() -> None:
+    under_way = otel_context.get_value(_ATTEMPTS)
+    if isinstance(under_way, _Attempts):
+        under_way.exchange.retries = next(under_way.before)
 
 
 class _Attempts:
