@@ -22,7 +22,7 @@ CEOS = {"hud": "Jay Ram", "openai": "Sam Altman", "anthropic": "Dario Amodei"}
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No variable of the machine changes what a test sees."""
     for name in list(os.environ):
-        if name.startswith(("HUDTRACE_", "OTEL_", "OPENAI_")):
+        if name.startswith(("HUDTRACE_", "OTEL_", "OPENAI_", "ANTHROPIC_")):
             monkeypatch.delenv(name)
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from anthropic import Anthropic, AsyncAnthropic
 from openai import AsyncOpenAI, OpenAI
 from opentelemetry import context as otel_context
 
@@ -96,6 +97,22 @@ async def client(model: ScriptedModel) -> AsyncIterator[AsyncOpenAI]:
     """An async client of it."""
     async with AsyncOpenAI(
         base_url=model.url, api_key="scripted", max_retries=0
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+def claude(model: ScriptedModel) -> Iterator[Anthropic]:
+    """A sync client of it, for Anthropic's API."""
+    with Anthropic(base_url=model.origin, api_key="scripted", max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+async def aclaude(model: ScriptedModel) -> AsyncIterator[AsyncAnthropic]:
+    """An async client of it, for Anthropic's API."""
+    async with AsyncAnthropic(
+        base_url=model.origin, api_key="scripted", max_retries=0
     ) as client:
         yield client
 

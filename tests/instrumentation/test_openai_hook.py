@@ -38,7 +38,7 @@ def test_uninstrument(sync: OpenAI, spans: list[CapturedSpan], chat: Any) -> Non
     hud.uninstrument()
     assert ask(sync) == TEXT
     assert not spans
-    assert hud.instrument() == ["openai"]
+    assert "openai" in hud.instrument()
     assert hud.instrument(["openai"]) == ["openai"]
     assert ask(sync) == TEXT
     assert chat.said() == TEXT
@@ -75,10 +75,10 @@ def test_missing_hook(monkeypatch: pytest.MonkeyPatch, store: object) -> None:
     sync_request = _base_client.SyncAPIClient.request
     with monkeypatch.context() as without:
         without.delattr(_base_client.AsyncAPIClient, "request")
-        assert hud.instrument() == []
+        assert hud.instrument(["openai"]) == []
         assert _base_client.SyncAPIClient.request is sync_request
     assert seen("openai-hook") == before + 1
-    assert hud.instrument() == ["openai"]
+    assert "openai" in hud.instrument()
 
 
 def test_our_fault_is_not_the_users(sync: OpenAI, store: object) -> None:

@@ -81,6 +81,9 @@ def request_parameters(body: Mapping[str, Any]) -> Json:
     wanted = get(output, "format") or body.get("output_format")
     if get(wanted, "type") == "json_schema":
         parameters[semconv.OUTPUT_TYPE] = "json"
+    previous = get(body.get("thread"), "previous_message_id")
+    if isinstance(previous, str):
+        parameters[semconv.REQUEST_PREVIOUS_RESPONSE] = previous
     return parameters
 
 

@@ -39,11 +39,14 @@ _ERRORS = {
 
 
 class AnthropicMessages:
-    """`POST /v1/messages`, and the counting of tokens."""
+    """`POST /v1/messages`, with its message threads, and the counting of tokens."""
 
     dialect = anthropic_messages
     reply_id = "msg_"
     call_id = "toolu_"
+
+    def __init__(self) -> None:
+        self._threads: dict[str, list[Json]] = {}  # the messages up to a reply
 
     def matches(self, method: str, path: str) -> bool:
         """Say whether *path* is that of messages."""
@@ -64,7 +67,7 @@ class AnthropicMessages:
         if not isinstance(messages, list) or not messages:
             raise BadRequest("messages: at least one message is required", "messages")
         _check_system(request.get("system"))
-        _check_messages(messages)
+        _check_messages([*self._earlier(request), *messages])
         _check_tools(request.get("tools"))
         return request
 
@@ -76,10 +79,12 @@ class AnthropicMessages:
 
     def body(self, answer: ModelReply, request: Json) -> Json:
         """Return the body of an answer."""
+        self._keep(answer, request)
         return anthropic_messages.write_response(answer)
 
     def events(self, answer: ModelReply, request: Json) -> Iterator[bytes]:
         """Return an answer as events."""
+        self._keep(answer, request)
         for event in anthropic_messages.write_chunks(answer, split=words):
             data = json.dumps(event, separators=(",", ":"))
             yield f"event: {event['type']}\ndata: {data}\n\n".encode()
@@ -89,6 +94,24 @@ class AnthropicMessages:
         other = "api_error" if status >= 500 else "invalid_request_error"
         fault = {"type": _ERRORS.get(status, other), "message": message}
         return {"type": "error", "error": fault}
+
+    def _earlier(self, request: Json) -> list[Json]:
+        """Return the messages of the thread that a request continues."""
+        thread = request.get("thread")
+        if not isinstance(thread, dict) or thread.get("type") != "continue":
+            return []
+        previous = str(thread.get("previous_message_id"))
+        if previous not in self._threads:
+            raise BadRequest(f"no thread is at {previous}", "thread", status=404)
+        return self._threads[previous]
+
+    def _keep(self, answer: ModelReply, request: Json) -> None:
+        """Keep the thread of a request that has one."""
+        if "thread" in request and answer.id is not None:
+            content = anthropic_messages.write_response(answer)["content"]
+            reply = {"role": "assistant", "content": content}
+            earlier = self._earlier(request)
+            self._threads[answer.id] = [*earlier, *request["messages"], reply]
 
 
 def _counts(path: str) -> bool:
