@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from enum import Enum
 from typing import Any
 
 from hudtrace.dialects.gemini.wires import base64_of, dict_of, wire_of
@@ -130,6 +131,7 @@ def _read_server_call(key: str, value: Any) -> Json | None:
     inner = wire_of(value)
     if not isinstance(inner, dict) or "type" in inner:
         return None
+    inner = _given(inner)
     ran = "code_execution" if key == "executableCode" else inner.get("toolType")
     return {
         "type": "server_tool_call",
@@ -146,13 +148,21 @@ def _read_server_result(key: str, value: Any) -> Json | None:
     return {
         "type": "server_tool_call_response",
         "id": inner.get("id"),
-        "server_tool_call_response": {"type": key, **inner},
+        "server_tool_call_response": {"type": key, **_given(inner)},
     }
 
 
 def _with_inner(part: Json, key: str, inner: Json, known: tuple[str, ...]) -> Json:
-    rest = {name: value for name, value in inner.items() if name not in known}
+    rest = {name: inner[name] for name in _given(inner) if name not in known}
     return {**part, key: rest} if rest else part
+
+
+def _given(inner: Json) -> Json:
+    return {
+        name: value.value if isinstance(value, Enum) else value
+        for name, value in inner.items()
+        if value is not None
+    }
 
 
 #: By the member that says what a part is; the first that reads it, counts.
@@ -170,7 +180,7 @@ _READERS: Mapping[str, Callable[[str, Any], Json | None]] = {
 # Writing --------------------------------------------------------------------------
 
 
-def write_part(part: Any, names: Mapping[Any, str]) -> Json | None:
+def write_part(part: Any, names: Mapping[str, str]) -> Json | None:
     """Return a part as Gemini has it; None if it has no such thing.
 
     *names* are those of the functions that were called, by the call's id.
@@ -193,10 +203,10 @@ def write_part(part: Any, names: Mapping[Any, str]) -> Json | None:
     return {**wire, **beside, **dict_of(part.get("gemini"))}
 
 
-def _write_result(part: Any, names: Mapping[Any, str]) -> Json:
+def _write_result(part: Any, names: Mapping[str, str]) -> Json:
     response = part.get("response")
     answer: Json = {"id": part["id"]} if part.get("id") else {}
-    answer["name"] = part.get("name") or names.get(part.get("id")) or "unknown"
+    answer["name"] = part.get("name") or names.get(str(part.get("id"))) or "unknown"
     answer["response"] = (
         response if isinstance(response, dict) else {"result": response}
     )

@@ -13,6 +13,7 @@ from typing import Any
 Json = dict[str, Any]
 _TYPES = frozenset({"string", "number", "integer", "boolean", "array", "object"})
 _FORMATS = frozenset({"date-time", "float", "double", "int32", "int64"})
+_ALTERNATIVES = ("anyOf", "oneOf", "type")
 _TOLD = {
     "default": "default",
     "minimum": "at least",
@@ -58,8 +59,11 @@ class _Reduction:
         if len(options) > 1:
             made = _best([self.of(option, path) for option in options])
             told = [made.pop("description", ""), _alternatives(options)]
+        elif options:
+            rest = {key: node[key] for key in node if key not in _ALTERNATIVES}
+            made, told = self.of({**options[0], **rest}, path), []
         else:
-            made, told = self._plain({**node, **(options or [{}])[0]}, path)
+            made, told = self._plain(node, path)
         if nullable:
             made["nullable"] = True
         return _described(node, made, told)

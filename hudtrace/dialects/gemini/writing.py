@@ -28,12 +28,11 @@ def write_messages(messages: Iterable[Message]) -> list[Json]:
     all answers to a turn's calls together.
     """
     written: list[Json] = []
-    names: dict[Any, str] = {}
+    names: dict[str, str] = {}
     before = None
     for message in messages:
         for call in tool_calls_of(message):
-            if call.get("id"):
-                names[call["id"]] = str(call.get("name"))
+            names[str(call.get("id"))] = str(call.get("name"))
         content = _write_content(message, names)
         if not content["parts"]:
             continue
@@ -45,7 +44,7 @@ def write_messages(messages: Iterable[Message]) -> list[Json]:
     return written
 
 
-def _write_content(message: Message, names: dict[Any, str]) -> Json:
+def _write_content(message: Message, names: dict[str, str]) -> Json:
     parts = [write_part(part, names) for part in message["parts"]]
     return {
         "role": _ROLES.get(message["role"], message["role"]),
