@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from hudtrace import errors as errors
     from hudtrace.carriers import attach as attach
     from hudtrace.carriers import propagate as propagate
+    from hudtrace.chat import run_scenario_chat as run_scenario_chat
+    from hudtrace.chat import (
+        run_scenario_chat_interactive as run_scenario_chat_interactive,
+    )
     from hudtrace.context import EvalContext as EvalContext
     from hudtrace.context import current_eval as current_eval
     from hudtrace.environment import Environment as Environment
@@ -57,6 +61,8 @@ _HOMES = {
     "flush": "runtime",
     "instrument": "instrumentation",
     "propagate": "carriers",
+    "run_scenario_chat": "chat",
+    "run_scenario_chat_interactive": "chat",
     "score": "evaluation",
     "traced_eval": "evaluation",
     "uninstrument": "instrumentation",
@@ -85,6 +91,8 @@ __all__ = [
     "flush",
     "instrument",
     "propagate",
+    "run_scenario_chat",
+    "run_scenario_chat_interactive",
     "score",
     "traced_eval",
     "uninstrument",

@@ -21,8 +21,9 @@ from hudtrace.limits import LimitGuard
 from hudtrace.messages import Message
 from hudtrace.record import Ending, Identity, Record, outcome_of
 from hudtrace.result import EvalResult, Limits
-from hudtrace.toolbox import Toolbox, ToolRecord
+from hudtrace.toolbox import Toolbox, ToolRecord, run_together
 from hudtrace.tracing.episode import Turn, current_episode, link_to
+from hudtrace.tracing.model_call import refuse_past_limit
 from hudtrace.tracing.spans import Span
 
 if TYPE_CHECKING:
@@ -130,9 +131,10 @@ class EvalContext:
     ) -> Any:
         """Run a tool call; in which form it comes, in that form it goes back.
 
-        Takes an OpenAI Chat tool call (object or dict), an MCP request, or a
-        tool's name with its arguments. What the model got wrong and what a
-        tool raised comes back in-band. Raises `UnrecognizedToolCall` for other
+        Takes a tool call of OpenAI (Chat or Responses), Anthropic or Gemini, as
+        object or dict, an MCP request, or a tool's name with its arguments.
+        What the model got wrong and what a tool raised comes back in-band.
+        Raises `UnrecognizedToolCall` for other
         values, `EvalFinished` after the end, and `EnvironmentFailure`.
         """
         running = self._require_open("call_tool")
@@ -142,7 +144,7 @@ class EvalContext:
 
     async def call_tools(self, calls: Iterable[Any]) -> list[Any]:
         """Run several tool calls at the same time; results keep the order."""
-        return list(await asyncio.gather(*(self.call_tool(call) for call in calls)))
+        return await run_together(self.call_tool(call) for call in calls)
 
     async def submit(self, answer: Any) -> None:
         """Hand in the answer; the last one counts. Raises `EvalFinished` at the end."""
@@ -163,6 +165,7 @@ class EvalContext:
     async def turn(self) -> AsyncIterator[Turn]:
         """Open a turn by hand, for loops that make several model calls in one."""
         episode = self._require_open("turn").record.episode
+        refuse_past_limit(episode, "turns")
         turn = episode.open_turn(otel_context.get_current())
         token = otel_context.attach(turn.context)
         try:
@@ -174,6 +177,32 @@ class EvalContext:
     def as_openai_chat_tools(self, strict: bool = False) -> list[dict[str, Any]]:
         """Return the tools in OpenAI Chat Completions form."""
         return formats.openai_chat.export(self._tool_list, strict=strict)
+
+    def as_openai_responses_tools(self, strict: bool = False) -> list[dict[str, Any]]:
+        """Return the tools in OpenAI Responses form."""
+        return formats.openai_responses.export(self._tool_list, strict=strict)
+
+    def as_claude_tools(self, cache_control: bool = False) -> list[dict[str, Any]]:
+        """Return the tools in Anthropic form.
+
+        With *cache_control* the provider may cache them with the prompt.
+        """
+        return formats.anthropic_messages.export(
+            self._tool_list, cache_control=cache_control
+        )
+
+    def as_gemini_tools(self) -> list[dict[str, Any]]:
+        """Return the tools in Gemini form, for google-genai and google.generativeai."""
+        return formats.gemini.export(self._tool_list)
+
+    def as_gemini_tool_config(
+        self, mode: str = "AUTO", allowed_tools: Iterable[str] | None = None
+    ) -> dict[str, Any]:
+        """Return how Gemini may call: *mode* is AUTO, ANY (it must) or NONE.
+
+        *allowed_tools* names those that it may choose from, with ANY.
+        """
+        return formats.gemini.tool_config(mode, allowed_tools)
 
     def as_tools(self) -> list[Any]:
         """Return the tools as MCP `Tool` objects."""

@@ -9,7 +9,12 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ParamSpec, TypeVar, overload
 
-from hudtrace.dialects import openai_chat
+from hudtrace.dialects import (
+    anthropic_messages,
+    gemini,
+    openai_chat,
+    openai_responses,
+)
 from hudtrace.errors import UnknownEnvironment, UnknownScenario
 from hudtrace.frameworks import mcp
 from hudtrace.hub import find_in_hub
@@ -226,8 +231,20 @@ class Environment:
 
     def as_openai_chat_tools(self, strict: bool = False) -> list[dict[str, Any]]:
         """Return the tools in OpenAI Chat Completions form."""
-        tools = list(self.resolve().tools.values())
-        return openai_chat.export(tools, strict=strict)
+        return openai_chat.export(self.resolve().tools.values(), strict=strict)
+
+    def as_openai_responses_tools(self, strict: bool = False) -> list[dict[str, Any]]:
+        """Return the tools in OpenAI Responses form."""
+        return openai_responses.export(self.resolve().tools.values(), strict=strict)
+
+    def as_claude_tools(self, cache_control: bool = False) -> list[dict[str, Any]]:
+        """Return the tools in Anthropic form."""
+        tools = self.resolve().tools.values()
+        return anthropic_messages.export(tools, cache_control=cache_control)
+
+    def as_gemini_tools(self) -> list[dict[str, Any]]:
+        """Return the tools in Gemini form."""
+        return gemini.export(self.resolve().tools.values())
 
     def as_tools(self) -> list[Any]:
         """Return the tools as MCP `Tool` objects."""

@@ -6,7 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from hudtrace.dialects import openai_chat
+from hudtrace.dialects import (
+    anthropic_messages,
+    gemini,
+    openai_chat,
+    openai_responses,
+)
 from hudtrace.errors import UnrecognizedToolCall
 from hudtrace.frameworks import mcp
 from hudtrace.tools import ToolCall, ToolResult
@@ -25,8 +30,28 @@ class Format(Protocol):
         """Return the result in this format."""
 
 
+class _Read:
+    """A call that has been read already, and is answered by the result itself."""
+
+    name = "hudtrace"
+    title = "hudtrace ToolCall"
+
+    def parse(self, native: object) -> ToolCall | None:
+        return native if isinstance(native, ToolCall) else None
+
+    def reply(self, call: ToolCall, result: ToolResult) -> ToolResult:
+        return result
+
+
 #: Asked in this order; no call is readable by two of them.
-FORMATS: tuple[Format, ...] = (openai_chat, mcp)
+FORMATS: tuple[Format, ...] = (
+    _Read(),
+    openai_chat,
+    openai_responses,
+    anthropic_messages,
+    gemini,
+    mcp,
+)
 
 
 def recognize(
@@ -75,4 +100,13 @@ def _by_name(name: str, arguments: Any, named: Mapping[str, Any]) -> ToolCall:
     return ToolCall(name, dict(arguments))
 
 
-__all__ = ["FORMATS", "Format", "mcp", "openai_chat", "recognize"]
+__all__ = [
+    "FORMATS",
+    "Format",
+    "anthropic_messages",
+    "gemini",
+    "mcp",
+    "openai_chat",
+    "openai_responses",
+    "recognize",
+]

@@ -69,7 +69,10 @@ class LimitGuard:
         self._cancelled = self._body.cancel()
 
     def _next_would_pass(self, kind: str) -> str | None:
-        """Return the limit that forbids one more turn or tool call, if any."""
+        """Return the limit that forbids one more of *kind*, if any.
+
+        *kind* is "turns", "tool_calls", or "calls": model calls in an open turn.
+        """
         if self.reached is not None and not self._released:
             return self.reached
         limits, tally = self._limits, self._episode.tally
@@ -79,9 +82,14 @@ class LimitGuard:
             return "tokens"
         if limits.cost is not None and _cost(usage, tally.model_calls) >= limits.cost:
             return "cost"
-        made = self._episode.turn_count if kind == "turns" else tally.tool_calls
-        allowed: int | None = getattr(limits, kind)
-        return kind if allowed is not None and made >= allowed else None
+        for limit, made in (
+            ("turns", self._episode.turn_count),
+            ("tool_calls", tally.tool_calls),
+        ):
+            allowed: int | None = getattr(limits, limit)
+            if kind == limit and allowed is not None and made >= allowed:
+                return limit
+        return None
 
 
 def _cost(usage: Usage, calls: int) -> float:

@@ -8,7 +8,7 @@ Source: semantic-conventions-genai, `model/gen-ai/gen-ai-input-messages.json`.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NotRequired, TypedDict
 
@@ -49,6 +49,32 @@ class Message(TypedDict):
 def text_message(role: Literal["system", "user", "assistant"], text: str) -> Message:
     """Make a message that holds one piece of text."""
     return {"role": role, "parts": [{"type": "text", "content": text}]}
+
+
+def user_message(*contents: str | Sequence[Mapping[str, Any]] | None) -> Message:
+    """Make one message of a user's texts and MCP content blocks."""
+    parts: list[Part] = []
+    for content in contents:
+        if isinstance(content, str):
+            parts.append({"type": "text", "content": content})
+        elif content is not None:
+            parts += [_block_part(block) for block in content]
+    return {"role": "user", "parts": parts}
+
+
+def _block_part(block: Mapping[str, Any]) -> Part:
+    kind = block.get("type")
+    if kind in ("image", "audio"):
+        return {
+            "type": "blob",
+            "modality": str(kind),
+            "mime_type": block.get("mimeType"),
+            "content": block.get("data"),
+        }
+    if kind == "resource_link":
+        return {"type": "uri", "modality": "file", "uri": str(block.get("uri"))}
+    resource = block.get("resource") or {}
+    return {"type": "text", "content": block.get("text") or resource.get("text") or ""}
 
 
 def text_of(message: Message) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -35,12 +35,31 @@ _MISTAKES: dict[type[Exception], str] = {
 
 @dataclass(frozen=True, slots=True)
 class ToolRecord:
-    """One tool call that was made: what was asked, what came back, its span."""
+    """One tool call that was made: what was asked, what came back, its span.
+
+    `id` is the one that the model gave the call, if any.
+    """
 
     name: str
     arguments: Mapping[str, Any] | None
     result: ToolResult
     span: Span
+    id: str | None = None
+
+
+async def run_together(works: Iterable[Awaitable[Any]]) -> list[Any]:
+    """Run *works* at the same time; where one fails, the others are cancelled.
+
+    Returns their results in order, or raises the first error unwrapped.
+    """
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        return list(await asyncio.gather(*tasks))
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
 
 
 class Toolbox:
@@ -175,7 +194,7 @@ class Toolbox:
 
     def _note(self, span: Span, call: ToolCall, result: ToolResult) -> None:
         span.set_attribute(semconv.TOOL_CALL_RESULT, result.text)
-        record = ToolRecord(call.name, call.arguments, result, span)
+        record = ToolRecord(call.name, call.arguments, result, span, call.id)
         self.records.append(record)
 
 

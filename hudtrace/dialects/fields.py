@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic_core import from_json
+
 _ATOMS = (str, int, float, list, tuple, type(None))
 
 
@@ -65,6 +67,26 @@ def as_text(value: Any) -> str:
 def json_or_none(text: bytes) -> Any:
     """Return what *text* says as JSON, None if it is none."""
     try:
+        return from_json(text)
+    except ValueError:
+        pass  # or it is JSON that only Python reads, like a lone surrogate
+    try:
         return json.loads(text)
     except (ValueError, RecursionError):
         return None
+
+
+def read_arguments(raw: Any) -> tuple[dict[str, Any] | None, str | None]:
+    """Return the arguments as an object, or None and the problem, for the model."""
+    if raw is None or raw == "":
+        return {}, None
+    if isinstance(raw, Mapping):
+        return dict(raw), None
+    try:
+        read = json.loads(raw)
+    except (TypeError, ValueError, RecursionError) as error:
+        return None, f"the arguments are not valid JSON ({error}); send a JSON object"
+    if not isinstance(read, dict):
+        kind = type(read).__name__
+        return None, f"the arguments are a JSON {kind}; send a JSON object"
+    return read, None

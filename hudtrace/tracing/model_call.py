@@ -22,6 +22,7 @@ from hudtrace.notices import notify_once
 from hudtrace.prices import load_early
 from hudtrace.tracing.content import Deferred
 from hudtrace.tracing.episode import (
+    TURN,
     Calls,
     Conversation,
     Episode,
@@ -63,7 +64,8 @@ def open_call(
     aside = attributes.get(semconv.OPERATION) in _ASIDE
     if episode is not None:
         if not aside:
-            refuse_past_limit(episode, "turns")
+            in_turn = isinstance(context.get(TURN), Turn)
+            refuse_past_limit(episode, "calls" if in_turn else "turns")
         if not aside and _phase(context) == semconv.PHASE_AGENT:
             episode.learn_model(model)
         return ModelCall.placed(tracer, name, attributes, context, episode)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from hudtrace.dialects.fields import get, text_or_none
-from hudtrace.dialects.openai_chat.calls import read_arguments
+from hudtrace.dialects.fields import get, read_arguments, text_or_none
 from hudtrace.tools import ContentBlock, Tool, ToolCall, ToolResult
 
 Json = dict[str, Any]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hudtrace.dialects.anthropic_messages.reading import read_response, read_usage
-from hudtrace.dialects.fields import get, json_or_none, plain
+from hudtrace.dialects.fields import get, json_or_none, plain, text_or_none
 from hudtrace.messages import ModelReply, Usage
 
 Json = dict[str, Any]
@@ -142,6 +142,13 @@ class _Block:
 
 _JSON = "input_json_delta"
 _TEXT_OF = {"text_delta": "text", "thinking_delta": "thinking", _JSON: "partial_json"}
+
+
+def delta_text(event: Any) -> str | None:
+    """Return the text that an event adds to the answer."""
+    if get(event, "type") == "content_block_delta":
+        return text_or_none(get(get(event, "delta"), "text"))
+    return None
 
 
 def read_body(body: bytes, *, stream: bool) -> ModelReply:

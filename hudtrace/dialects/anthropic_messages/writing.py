@@ -39,6 +39,11 @@ def write_messages(messages: Iterable[Message]) -> list[Json]:
     return written
 
 
+def write_results(replies: Iterable[Json]) -> list[Json]:
+    """Return the answers to one turn's tool calls as the one message they go in."""
+    return [{"role": "user", "content": list(replies)}]
+
+
 def write_request(
     model: str,
     messages: Iterable[Message],

@@ -23,6 +23,7 @@ from hudtrace.dialects.gemini.streams import (
     body_complete,
     body_error,
     body_usage,
+    delta_text,
     read_body,
 )
 from hudtrace.dialects.gemini.writing import (
@@ -30,17 +31,23 @@ from hudtrace.dialects.gemini.writing import (
     write_messages,
     write_request,
     write_response,
+    write_results,
     write_usage,
 )
 
 name = "gemini"
 title = "Gemini function call"
 
+#: The key of a request's body under which the conversation is.
+HISTORY = "contents"
+
 __all__ = [
+    "HISTORY",
     "StreamFold",
     "body_complete",
     "body_error",
     "body_usage",
+    "delta_text",
     "export",
     "finish_reason",
     "message_key",
@@ -61,5 +68,6 @@ __all__ = [
     "write_messages",
     "write_request",
     "write_response",
+    "write_results",
     "write_usage",
 ]

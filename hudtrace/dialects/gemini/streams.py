@@ -118,6 +118,15 @@ def _is_end(chunk: Json) -> bool:
     return bool(blocked) or any(c.get("finishReason") for c in candidates)
 
 
+def delta_text(chunk: Any) -> str | None:
+    """Return the text that a chunk adds to the first candidate, thoughts aside."""
+    for candidate in list_of(dict_of(chunk).get("candidates"))[:1]:
+        parts = list_of(get(get(candidate, "content"), "parts"))
+        texts = [get(part, "text") for part in parts if not get(part, "thought")]
+        return "".join(text for text in texts if isinstance(text, str))
+    return None
+
+
 def read_body(body: bytes, *, stream: bool) -> ModelReply:
     """Read the bytes of a response, of which the end may be missing."""
     if not stream and body.lstrip()[:1] not in (b"[", b"d"):

@@ -52,6 +52,11 @@ def _write_content(message: Message, names: dict[str, str]) -> Json:
     }
 
 
+def write_results(replies: Iterable[Json]) -> list[Json]:
+    """Return the answers to one turn's function calls as the one content they go in."""
+    return [{"role": "user", "parts": list(replies)}]
+
+
 def write_request(
     model: str, messages: Iterable[Message], tools: Iterable[Tool] = ()
 ) -> Json:

@@ -22,6 +22,7 @@ from hudtrace.dialects.openai_chat.streams import (
     body_complete,
     body_error,
     body_usage,
+    delta_text,
     read_body,
 )
 from hudtrace.dialects.openai_chat.writing import (
@@ -29,17 +30,23 @@ from hudtrace.dialects.openai_chat.writing import (
     write_messages,
     write_request,
     write_response,
+    write_results,
     write_usage,
 )
 
 name = "openai_chat"
 title = "OpenAI Chat Completions tool call"
 
+#: The key of a request's body under which the conversation is.
+HISTORY = "messages"
+
 __all__ = [
+    "HISTORY",
     "StreamFold",
     "body_complete",
     "body_error",
     "body_usage",
+    "delta_text",
     "export",
     "finish_reason",
     "message_key",
@@ -59,5 +66,6 @@ __all__ = [
     "write_messages",
     "write_request",
     "write_response",
+    "write_results",
     "write_usage",
 ]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
-from hudtrace.dialects.fields import get
+from hudtrace.dialects.fields import get, read_arguments
 from hudtrace.dialects.strict import strict_schema
 from hudtrace.tools import Tool, ToolCall, ToolResult
 
@@ -54,19 +53,3 @@ def reply(call: ToolCall, result: ToolResult) -> Json:
     if result.is_error and not text.lower().startswith("error"):
         text = f"Error: {text}"
     return {"role": "tool", "tool_call_id": call.id or "", "content": text}
-
-
-def read_arguments(raw: Any) -> tuple[Json | None, str | None]:
-    """Return the arguments as an object, or None and the problem, for the model."""
-    if raw is None or raw == "":
-        return {}, None
-    if isinstance(raw, Mapping):
-        return dict(raw), None
-    try:
-        read = json.loads(raw)
-    except (TypeError, ValueError, RecursionError) as error:
-        return None, f"the arguments are not valid JSON ({error}); send a JSON object"
-    if not isinstance(read, dict):
-        kind = type(read).__name__
-        return None, f"the arguments are a JSON {kind}; send a JSON object"
-    return read, None

@@ -11,9 +11,9 @@ from hudtrace.dialects.fields import (
     get,
     list_of,
     plain,
+    read_arguments,
     text_or_none,
 )
-from hudtrace.dialects.openai_chat.calls import read_arguments
 from hudtrace.messages import (
     FinishReason,
     Message,

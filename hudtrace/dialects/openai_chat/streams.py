@@ -65,10 +65,11 @@ class StreamFold:
     def reply(self) -> ModelReply:
         """Return what the stream has said so far."""
         choices: dict[int, _Choice] = {}
+        first = _Choice()  # the one that plain deltas are of
         head: dict[str, Any] = {}
         for chunk in self._kept:
             if isinstance(chunk, str):
-                choices.setdefault(0, _Choice()).text.append(chunk)
+                first.text.append(chunk)
                 continue
             for key in ("id", "model", "system_fingerprint", "service_tier"):
                 head.setdefault(key, None)
@@ -76,7 +77,11 @@ class StreamFold:
             for choice in list_of(get(chunk, "choices")):
                 index = get(choice, "index")
                 index = index if isinstance(index, int) else 0
-                choices.setdefault(index, _Choice()).add(choice)
+                if index not in choices:
+                    choices[index] = _Choice() if index else first
+                choices[index].add(choice)
+        if first.text:
+            choices.setdefault(0, first)
         folded = [choices[index] for index in sorted(choices)]
         return ModelReply(
             messages=[read_message(choice.message()) for choice in folded],
@@ -175,18 +180,25 @@ def _plain_wire_delta(chunk: Json) -> str | None:
     choice = choices[0]
     delta = choice.get("delta") or {}
     text = delta.get("content")
-    others = [key for key, value in delta.items() if value and key not in _QUIET]
-    plain = (
-        type(text) is str
-        and choice.get("index") == 0
-        and not choice.get("finish_reason")
-        and not choice.get("logprobs")
-        and not others
-    )
-    return text if plain else None
+    if type(text) is not str or choice.get("index") != 0:
+        return None
+    if choice.get("finish_reason") or choice.get("logprobs"):
+        return None
+    for key, value in delta.items():
+        if value and key not in _QUIET:
+            return None
+    return text
 
 
 _QUIET = ("content", "role")
+
+
+def delta_text(chunk: Any) -> str | None:
+    """Return the text that a chunk adds to the first choice."""
+    for choice in list_of(get(chunk, "choices")):
+        if not get(choice, "index"):
+            return text_or_none(get(get(choice, "delta"), "content"))
+    return None
 
 
 def read_body(body: bytes, *, stream: bool) -> ModelReply:

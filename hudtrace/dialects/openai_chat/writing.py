@@ -35,6 +35,11 @@ def write_messages(messages: Iterable[Message]) -> list[Json]:
     return written
 
 
+def write_results(replies: Iterable[Json]) -> list[Json]:
+    """Return the answers to one turn's tool calls as messages."""
+    return list(replies)
+
+
 def write_request(
     model: str, messages: Iterable[Message], tools: Iterable[Tool] = ()
 ) -> Json:

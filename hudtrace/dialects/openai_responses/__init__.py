@@ -21,6 +21,7 @@ from hudtrace.dialects.openai_responses.streams import (
     body_complete,
     body_error,
     body_usage,
+    delta_text,
     read_body,
 )
 from hudtrace.dialects.openai_responses.writing import (
@@ -28,17 +29,23 @@ from hudtrace.dialects.openai_responses.writing import (
     write_messages,
     write_request,
     write_response,
+    write_results,
     write_usage,
 )
 
 name = "openai_responses"
 title = "OpenAI Responses function call"
 
+#: The key of a request's body under which the conversation is.
+HISTORY = "input"
+
 __all__ = [
+    "HISTORY",
     "StreamFold",
     "body_complete",
     "body_error",
     "body_usage",
+    "delta_text",
     "export",
     "message_key",
     "name",
@@ -57,5 +64,6 @@ __all__ = [
     "write_messages",
     "write_request",
     "write_response",
+    "write_results",
     "write_usage",
 ]

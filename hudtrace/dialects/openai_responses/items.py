@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hudtrace.dialects.fields import get, list_of, plain
-from hudtrace.dialects.openai_chat.calls import read_arguments
+from hudtrace.dialects.fields import get, list_of, plain, read_arguments
 from hudtrace.messages import Part
 
 Json = dict[str, Any]

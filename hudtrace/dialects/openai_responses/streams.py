@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from hudtrace.dialects.fields import get, json_or_none, list_of, plain
+from hudtrace.dialects.fields import get, json_or_none, list_of, plain, text_or_none
 from hudtrace.dialects.openai_responses.reading import read_response, read_usage
 from hudtrace.messages import ModelReply, Usage
 
@@ -192,6 +192,13 @@ class _Item:
             if positions:
                 wire[field] = [blocks[field, at] for at in positions]
         return wire
+
+
+def delta_text(event: Any) -> str | None:
+    """Return the text that an event adds to the answer."""
+    if get(event, "type") == "response.output_text.delta":
+        return text_or_none(get(event, "delta"))
+    return None
 
 
 def read_body(body: bytes, *, stream: bool) -> ModelReply:

@@ -42,6 +42,11 @@ def write_messages(messages: Iterable[Message]) -> list[Json]:
     return [item for message in messages for item in _write_message(message)]
 
 
+def write_results(replies: Iterable[Json]) -> list[Json]:
+    """Return the answers to one turn's tool calls as items."""
+    return list(replies)
+
+
 def write_request(
     model: str, messages: Iterable[Message], tools: Iterable[Tool] = ()
 ) -> Json:

@@ -1,0 +1,271 @@
+"""`hud.run_scenario_chat` and its interactive sibling."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncGenerator, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal
+
+from hudtrace.chat.clients import ModelClient
+from hudtrace.chat.conversation import Conversation
+from hudtrace.chat.events import ChatEvent, ChatReply, Done, Emit
+from hudtrace.context import EvalContext, OnError
+from hudtrace.errors import EvalFinished
+from hudtrace.evaluation import Variant, eval
+from hudtrace.messages import Message, text_message, user_message
+from hudtrace.result import EvalResult, Limits
+from hudtrace.task import Task
+
+if TYPE_CHECKING:
+    from hudtrace.environment import Environment
+
+ApiName = Literal["auto", "chat_completions", "responses", "anthropic", "gemini"]
+_MAX_STEPS = 20
+
+
+async def run_scenario_chat(
+    *,
+    client: Any,
+    model: str,
+    task: Task | None = None,
+    env: Environment | None = None,
+    scenario: str | None = None,
+    args: Mapping[str, Any] | None = None,
+    api: ApiName = "auto",
+    max_steps: int = _MAX_STEPS,
+    limits: Limits | None = None,
+    system_prompt: str | None = None,
+    request: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    agent: str | None = None,
+    variant: Variant | None = None,
+    job: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    on_error: OnError = "record",
+) -> EvalResult:
+    """Have a model work on a task until it answers, and return the graded result.
+
+    *client* is one of openai, anthropic or google-genai, sync or async; *api*
+    chooses where it speaks several (`auto` takes Chat Completions for openai).
+    The task is given whole, or as *env*, *scenario* and *args*. *request* holds
+    further options of the API's own, for example `{"temperature": 0}`. After
+    *max_steps* turns the last text is graded, with `stopped_by="turns"`.
+
+    What the provider raises is the outcome `provider_error`, in `result.error`;
+    with `on_error="raise"` it is raised. Other errors likewise; those of the
+    scenario's set-up are always raised. Raises ValueError or TypeError for
+    arguments that do not go together.
+    """
+    limits = limits or Limits()
+    turns = max_steps if limits.turns is None else min(max_steps, limits.turns)
+    chat = run_scenario_chat_interactive(
+        client=client,
+        model=model,
+        task=task,
+        env=env,
+        scenario=scenario,
+        args=args,
+        api=api,
+        max_steps=None,
+        limits=dataclasses.replace(limits, turns=turns),
+        system_prompt=system_prompt,
+        request=request,
+        name=name,
+        agent=agent,
+        variant=variant,
+        job=job,
+        metadata=metadata,
+        on_error=on_error,
+    )
+    async with chat:
+        await chat.send()
+    return chat.result
+
+
+def run_scenario_chat_interactive(
+    *,
+    client: Any,
+    model: str,
+    task: Task | None = None,
+    env: Environment | None = None,
+    scenario: str | None = None,
+    args: Mapping[str, Any] | None = None,
+    api: ApiName = "auto",
+    max_steps: int | None = _MAX_STEPS,
+    limits: Limits | None = None,
+    system_prompt: str | None = None,
+    request: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    agent: str | None = None,
+    variant: Variant | None = None,
+    job: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    on_error: OnError = "raise",
+) -> ScenarioChat:
+    """Open a chat about a task: `async with ... as chat`, then `await chat.send(text)`.
+
+    Takes what `run_scenario_chat` takes; *max_steps* is for each message.
+    Leaving the block hands in the last answer and grades it, unless
+    `await chat.finish()` has done so before.
+    """
+    context = eval(
+        _task_of(task, env, scenario, args),
+        name=name,
+        agent=agent,
+        model=model,
+        variant=variant,
+        limits=limits,
+        job=job,
+        metadata=metadata,
+        on_error=on_error,
+    )
+    return ScenarioChat(
+        context,
+        ModelClient(client, api),
+        model=model,
+        system_prompt=system_prompt,
+        request=request,
+        max_steps=max_steps,
+    )
+
+
+class ScenarioChat:
+    """A chat with a model about one task; made by `run_scenario_chat_interactive`.
+
+    The scenario's prompt and the first message go to the model as one.
+    """
+
+    def __init__(
+        self, context: EvalContext, client: ModelClient, **settings: Any
+    ) -> None:
+        self.context = context
+        self._client = client
+        self._settings = settings
+        self._conversation: Conversation | None = None
+        self._begun = False
+
+    @property
+    def trace_id(self) -> str:
+        """The trace's id, 32 hexadecimal digits."""
+        return self.context.trace_id
+
+    @property
+    def trace_url(self) -> str:
+        """Where the trace can be opened."""
+        return self.context.trace_url
+
+    @property
+    def result(self) -> EvalResult:
+        """The result; raises `EvalNotFinished` while the chat goes on."""
+        return self.context.result
+
+    async def send(self, text: str | None = None) -> ChatReply:
+        """Send a message and return the answer; tools are called on the way.
+
+        Without *text* the model gets the scenario's prompt alone, which can
+        only come first. Raises what the client raises; the message then counts
+        as not sent. Raises `EvalFinished` after `finish`.
+        """
+        return await self._send(text, None)
+
+    async def send_stream(
+        self, text: str | None = None
+    ) -> AsyncGenerator[ChatEvent, None]:
+        """Send a message and yield what comes back, as it comes.
+
+        Yields `TextDelta`, `ToolCalled` and `ToolReturned`, and `Done` with the
+        reply at the end. Closing the generator stops the model; the message
+        then counts as not sent.
+        """
+        events: asyncio.Queue[ChatEvent | None] = asyncio.Queue()
+        # A task of its own, since nothing may stay current across a yield.
+        answering = asyncio.create_task(self._send(text, events.put_nowait))
+        answering.add_done_callback(lambda _: events.put_nowait(None))
+        try:
+            while (event := await events.get()) is not None:
+                yield event
+            yield Done(await answering)
+        finally:
+            answering.cancel()
+            await asyncio.wait([answering])
+
+    async def finish(self, answer: Any = None) -> EvalResult:
+        """Hand in *answer*, or else the model's last one, and return the result.
+
+        Calling it again returns the same result.
+        """
+        if not self.context.has_result:
+            await self._submit(answer)
+        return await self.context.finish()
+
+    async def __aenter__(self) -> ScenarioChat:
+        """Open the trace and run the scenario to its prompt."""
+        await self.context.__aenter__()
+        self._conversation = Conversation(self.context, self._client, **self._settings)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        """Hand in the last answer if nothing was, and grade it."""
+        if not self.context.has_result:
+            await self._submit(None)
+        return await self.context.__aexit__(kind, error, trace)
+
+    async def _send(self, text: str | None, emit: Emit | None) -> ChatReply:
+        if self._conversation is None:
+            raise EvalFinished(
+                "this chat is not open: use it as "
+                "'async with hud.run_scenario_chat_interactive(...) as chat'"
+            )
+        if self.context.has_result:
+            raise EvalFinished(
+                f"send came after the end of the chat (trace {self.trace_id}); open a "
+                f"new one"
+            )
+        message = self._message(text)
+        reply = await self._conversation.answer(message, emit)
+        self._begun = True
+        return reply
+
+    def _message(self, text: str | None) -> Message:
+        if not self._begun:
+            return user_message(self.context.prompt, text)
+        if text is None:
+            raise ValueError(
+                "send() without a text gives the model the scenario's prompt, which it "
+                "has already; say something: send('...')"
+            )
+        return text_message("user", text)
+
+    async def _submit(self, answer: Any) -> None:
+        if answer is None and self._conversation is not None:
+            answer = self._conversation.last_text
+        if answer is not None:
+            await self.context.submit(answer)
+
+
+def _task_of(
+    task: Task | None,
+    env: Environment | None,
+    scenario: str | None,
+    args: Mapping[str, Any] | None,
+) -> Task:
+    if task is not None:
+        if (env, scenario, args) != (None, None, None):
+            raise ValueError(
+                "a chat takes task=..., or env=..., scenario=... and args=...; not "
+                "both. A task has its arguments already: task=env('name', arg=value)"
+            )
+        return task
+    if env is None or scenario is None:
+        raise ValueError(
+            "a chat needs a task: task=env('name', arg=value), or env=env, "
+            "scenario='name' and args={'arg': value}"
+        )
+    return env(scenario, **(args or {}))
