@@ -113,7 +113,8 @@ def test_read_response() -> None:
 def test_objects_are_read_like_json() -> None:
     """The SDK's objects, signatures in another alphabet included, read alike."""
     body = json.loads(json.dumps(BODY))
-    known = [p for p in PARTS if not {"novelty", "novelMember"} & set(p)]
+    novel = ("novel", "willContinue", "toolCall", "toolResponse")  # for old SDKs
+    known = [part for part in PARTS if not any(n in str(part) for n in novel)]
     body["candidates"][0]["content"]["parts"] = known
     response = types.GenerateContentResponse.model_validate(body)
     assert gemini.read_response(response) == gemini.read_response(body)
@@ -186,6 +187,7 @@ def test_request_parameters() -> None:
         "gen_ai.output.type": "json",
     }
     assert gemini.request_parameters({"generationConfig": config}) == wanted
+    del config["thinkingConfig"], wanted["gen_ai.request.reasoning.level"]
     objects = types.GenerateContentConfig.model_validate(config)
     assert gemini.request_parameters({"config": objects}) == wanted
 
