@@ -88,12 +88,19 @@ class ContentEncoder:
         found = None if key is None else self._cache.get(key)
         if found is None:
             self.truncated = False
-            body = to_json(self.redactor.value(make())).encode()
+            body = self._body(make())
             found = Encoded(content_hash(body), body), self.truncated
             if key is not None:
                 self._keep(key, found)
         encoded, self.truncated = found
         return encoded
+
+    def _body(self, value: Any) -> bytes:
+        """Return *value* as JSON, redacted; nearly all of it needs one look only."""
+        body = _strict_json(value)
+        if body is None or not self.redactor.keeps(body.decode()):
+            body = to_json(self.redactor.value(value)).encode()
+        return body
 
     def _keep(self, key: Hashable, found: tuple[Encoded, bool]) -> None:
         # The key holds the text once more, in the caller's own strings.
@@ -135,6 +142,16 @@ class ContentEncoder:
 def content_hash(*pieces: bytes) -> bytes:
     """Return the 16-byte hash under which content is stored."""
     return hashlib.blake2b(b"".join(pieces), digest_size=16).digest()
+
+
+def _strict_json(value: Any) -> bytes | None:
+    """Return *value* as UTF-8 JSON, None if JSON cannot hold it as it is."""
+    from pydantic_core import to_json as encode
+
+    try:
+        return encode(value, inf_nan_mode="constants")
+    except Exception:
+        return None
 
 
 def _size(part: Any) -> int:

@@ -32,8 +32,9 @@ class Gate:
     It may say so where there is no match, never the reverse. The regular
     expressions are those of Rust, by way of pydantic, which scan long text many
     times faster than Python's. Theirs is the syntax without look-around; `?` has to
-    count as any character. Patterns of one group begin alike: a scan of a long text
-    for each group is faster than one for everything.
+    count as any character, and what JSON escapes as what it stands for: so a value
+    may be asked about by its JSON. Patterns of one group begin alike: a scan of a
+    long text for each group is faster than one for everything.
     """
 
     def __init__(self, *groups: Iterable[str]) -> None:
@@ -238,8 +239,9 @@ def _pem_end(text: str, start: int) -> int:
     return end if closing < 0 else closing + 5
 
 
-_SPACE = r"[\s?]*"
-_BEFORE_VALUE = rf"s?\\*[\"']?{_SPACE}[:=,]"
+# In JSON a line break is a backslash and a letter.
+_SPACE = r"(?:[\s\x1c-\x1f?\\\"']|\\[fnrt]|\\u00[01][0-9a-f])"
+_BEFORE_VALUE = rf"s?{_SPACE}*[:=,]"
 #: By the word that is searched for: what a text without any of it cannot match.
 _GATES = {
     **{anchor: re.escape(anchor) for anchor in _SHAPES if anchor not in (_PEM, "://")},
@@ -248,7 +250,9 @@ _GATES = {
     _PEM: r"-----BEGIN [A-Z ]{0,40}PRIVATE",
     "://": r"://[!-~]*@",
     **{word: rf"(?i:{word}{_BEFORE_VALUE})" for word in _WORDS},
-    **{scheme: rf"(?i:{scheme}[\s?]+[A-Za-z0-9._~+/=-]{{8}})" for scheme in _SCHEMES},
+    **{
+        scheme: rf"(?i:{scheme}{_SPACE}+[A-Za-z0-9._~+/=-]{{8}})" for scheme in _SCHEMES
+    },
 }
 PATTERNS = tuple(
     tuple(_GATES[anchor] for anchor in anchors)

@@ -51,7 +51,9 @@ class Redactor:
             key=len,
             reverse=True,
         )
-        known = [re.escape(credentials.plain(literal)) for literal in self._literals]
+        # Once more escaped, as they are in the JSON of a text that holds them.
+        forms = {*self._literals, *map(_escaped, self._literals)}
+        known = [re.escape(credentials.plain(form)) for form in sorted(forms)]
         self._known = credentials.Gate(known) if known else None
         self._gate = credentials.Gate(known, *credentials.PATTERNS)
 
@@ -73,6 +75,14 @@ class Redactor:
             for literal in self._literals:
                 text = text.replace(literal, REDACTED)
         return text
+
+    def keeps(self, json_text: str) -> bool:
+        """Say whether the value of some JSON surely stays as it is.
+
+        One scan, where to redact it is one for each of its texts.
+        """
+        plain = credentials.plain(json_text)
+        return self._custom is None and not self._gate.may_match(plain)
 
     def value(self, value: Any, key: str = "") -> Any:
         """Return *value* as JSON without the secrets in it; never raises.
@@ -141,6 +151,10 @@ def _plain(value: Any) -> Any:
         return to_jsonable_python(value, fallback=str, serialize_unknown=True)
     except Exception:
         return f"<{type(value).__name__}>"
+
+
+def _escaped(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
 def _forms(secret: str) -> set[str]:

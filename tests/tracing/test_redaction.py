@@ -18,6 +18,7 @@ import hudtrace as hud
 from hudtrace.backends import Backend, Parcel, Receipt
 from hudtrace.testing import ScriptedModel, call, say
 from hudtrace.tracing import credentials
+from hudtrace.tracing.content import ContentEncoder
 from hudtrace.tracing.credentials import is_secret_name
 from hudtrace.tracing.redaction import ENDLESS, REDACTED, Redactor
 
@@ -69,38 +70,62 @@ def test_known_shapes(name: str) -> None:
     assert REDACTED in clean
 
 
+_BREAKS = ["\u00a0", "\n", " ", "\u2014", "s", '"', "'", "\\", ":", "=", "\ud800", "é"]
+_BREAKS += ["\t", "\x1c", "\x0b", "\r\n", "\\n"]
+
+
+def broken(pick: random.Random) -> str:
+    """Return a text with a secret, damaged here and there."""
+    text = pick.choice([text for text, _ in TEXTS.values()])
+    for _ in range(pick.randrange(4)):
+        at = pick.randrange(len(text))
+        text = text[:at] + pick.choice(_BREAKS) + text[at + pick.randrange(2) :]
+    return text.upper() if pick.random() < 0.1 else text
+
+
 def test_fast_scans_miss_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a text is scanned for first lets nothing pass that a full search finds."""
     pick = random.Random(7)
-    pieces = [text for text, _ in TEXTS.values()]
-    breaks = [
-        "\u00a0",
-        "\n",
-        " ",
-        "\u2014",
-        "s",
-        '"',
-        "'",
-        "\\",
-        ":",
-        "=",
-        "\ud800",
-        "é",
-    ]
-    texts = []
-    for _ in range(3000):
-        text = pick.choice(pieces)
-        for _ in range(pick.randrange(4)):
-            at = pick.randrange(len(text))
-            text = text[:at] + pick.choice(breaks) + text[at + pick.randrange(2) :]
-        text = text.upper() if pick.random() < 0.1 else text
-        texts.append(text + " " * pick.choice([0, 3000]))
+    texts = [broken(pick) + " " * pick.choice([0, 3000]) for _ in range(3000)]
     redactor = Redactor(["hunter2", "pässword1"])
     fast = [redactor.text(text) for text in texts]
     monkeypatch.setattr(credentials.Gate, "may_match", lambda self, text: True)
     redactor = Redactor(["hunter2", "pässword1"])
     assert fast == [redactor.text(text) for text in texts]
     assert 1000 < sum(REDACTED in text for text in fast) < 3000
+
+
+def test_a_value_may_be_scanned_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is written of a value is the same as if each text in it were searched."""
+    pick = random.Random(11)
+    names = ["password", "X-Api-Key", "accessToken", "cookie", "authorization", "name"]
+    secrets = ['hun"ter\n2', "pässword1", "a\\\\b+c/d"]
+
+    def value() -> Any:
+        text = broken(pick)
+        name = pick.choice(names) + pick.choice(["", "", "\n", "s", " ", '"'])
+        short = pick.choice(["x1", "abcdef", 123456, secrets[0], None])
+        escaped = json.dumps(pick.choice(secrets))
+        return pick.choice(
+            [
+                {"role": "user", "parts": [{"type": "text", "content": text}]},
+                {"arguments": {name: short}},
+                [name, short],
+                {"pairs": [[name, short], ["b", "c"]]},
+                {name: [short, {"deep": short}]},
+                {"content": f"{name}{pick.choice(_BREAKS)}: {short}"},
+                {"content": json.dumps({name: short, "escaped": escaped})},
+                {text: 1},
+                {"content": escaped, "bytes": text.encode("utf-8", "replace")},
+            ]
+        )
+
+    values = [value() for _ in range(3000)]
+    fast = [ContentEncoder(Redactor(secrets)).json(each).body for each in values]
+    monkeypatch.setattr(credentials.Gate, "may_match", lambda self, text: True)
+    encoder = ContentEncoder(Redactor(secrets))
+    assert fast == [encoder.json(each).body for each in values]
+    assert 1000 < sum(REDACTED.encode() in body for body in fast) < 3000
 
 
 @pytest.mark.parametrize(
