@@ -85,21 +85,78 @@ HOSTILE: list[Any] = [
 dialects = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda d: d.name)
 
 
+def merged(messages: list[Message]) -> list[Message]:
+    """Put messages of a tool, or of the model, that follow each other together."""
+    together: list[Message] = []
+    for message in messages:
+        if together and together[-1]["role"] == message["role"] in (
+            "tool",
+            "assistant",
+        ):
+            parts = [*together[-1]["parts"], *message["parts"]]
+            together[-1] = {"role": message["role"], "parts": parts}
+        else:
+            together.append(message)
+    return together
+
+
+def bare(messages: list[Message]) -> list[Any]:
+    """Leave out what a wire says of its own items: their ids and status."""
+    return [
+        {
+            **m,
+            "parts": [{k: v for k, v in p.items() if k != "item"} for p in m["parts"]],
+        }
+        for m in messages
+    ]
+
+
+def over_json(value: Any) -> Any:
+    return json.loads(json.dumps(value))
+
+
+def first_call(dialect: Any, body: Any) -> Any:
+    """Return the first tool call of a response, as the API has it."""
+    if dialect.name == "openai_chat":
+        return body["choices"][0]["message"]["tool_calls"][0]
+    if dialect.name == "gemini":
+        parts = body["candidates"][0]["content"]["parts"]
+        return next(part for part in parts if "functionCall" in part)
+    blocks = body.get("output") or body.get("content")
+    return next(b for b in blocks if b["type"] in ("function_call", "tool_use"))
+
+
 @dialects
 def test_messages_survive_the_wire(dialect: Any) -> None:
     """Messages written and read again are what they were."""
-    body = {"model": "m", "messages": dialect.write_messages(CONVERSATION)}
-    request = dialect.read_request(json.loads(json.dumps(body)))
-    assert request.messages == CONVERSATION
+    request = dialect.read_request(over_json(dialect.write_request("m", CONVERSATION)))
+    assert merged(request.messages) == merged(CONVERSATION)
     assert request.model == "m"
+
+
+@dialects
+def test_a_reply_sent_back_is_the_message_it_was(dialect: Any) -> None:
+    """A reply in the next request equals the reply, so that it is stored once."""
+    (said,) = dialect.read_response(over_json(dialect.write_response(REPLY))).messages
+    before = over_json(dialect.write_request("m", CONVERSATION[:2]))
+    history = before[dialect.HISTORY]
+    history += dialect.write_messages([said])
+    calls = [ToolCall(p["name"], {}, p["id"], None, p) for p in said["parts"][1:]]
+    replies = [dialect.reply(call, ToolResult.of(call.id)) for call in calls]
+    history += dialect.write_results(replies)
+    history += dialect.write_messages([text_message("user", "go on")])
+    read = dialect.read_request(over_json(before)).messages
+    assert read[:3] == [*CONVERSATION[:2], said]
+    assert [m["role"] for m in merged(read)[3:]] == ["tool", "user"]
+    answered = [part["id"] for part in merged(read)[3]["parts"]]
+    assert answered == ["c1", "c2"]
 
 
 @dialects
 def test_a_reply_survives_the_wire(dialect: Any) -> None:
     """A reply written as a response and read again is what it was."""
-    body = json.loads(json.dumps(dialect.write_response(REPLY)))
-    read = dialect.read_response(body)
-    assert read.messages == REPLY.messages
+    read = dialect.read_response(over_json(dialect.write_response(REPLY)))
+    assert bare(read.messages) == REPLY.messages
     assert read.finish_reasons == REPLY.finish_reasons
     assert (read.id, read.model, read.usage) == ("r1", "m", REPLY.usage)
 
@@ -109,10 +166,13 @@ def test_a_reply_survives_the_wire(dialect: Any) -> None:
 def test_a_reply_survives_a_stream(dialect: Any, usage: bool) -> None:
     """A reply cut into chunks and folded again is what it was."""
     fold = dialect.StreamFold()
+    deltas = []
     for chunk in dialect.write_chunks(REPLY, include_usage=usage, split=list):
-        fold.add(json.loads(json.dumps(chunk)))
+        fold.add(over_json(chunk))
+        deltas.append(dialect.delta_text(over_json(chunk)) or "")
     read = fold.reply()
-    assert read.messages == REPLY.messages
+    assert bare(read.messages) == REPLY.messages
+    assert "".join(deltas) == "let me see"
     assert read.finish_reasons == ["tool_call"]
     assert read.usage == (REPLY.usage if usage else None)
 
@@ -133,7 +193,8 @@ def test_a_stream_cut_anywhere_is_readable(dialect: Any) -> None:
         dialect.body_error(lines[:length], stream=True)
         assert not dialect.body_complete(lines[: length // 2], stream=True)
     assert dialect.body_usage(lines, stream=True) == REPLY.usage
-    assert dialect.read_body(lines, stream=True).messages == REPLY.messages
+    whole = dialect.read_body(lines, stream=True)
+    assert bare(whole.messages) == REPLY.messages
     assert dialect.body_complete(lines, stream=True)
 
 
@@ -148,10 +209,11 @@ def test_hostile_input_never_raises(dialect: Any, wire: Any) -> None:
     dialect.parse(wire)
     fold = dialect.StreamFold()
     fold.add(wire)
+    dialect.delta_text(wire)
     fold.reply()
     if isinstance(wire, dict):
         dialect.read_request(wire)
-        dialect.read_request({"messages": [wire], "tools": wire})
+        dialect.read_request({dialect.HISTORY: [wire], "tools": wire})
     dialect.read_body(json.dumps(wire).encode(), stream=False)
     dialect.read_body(b"data: " + json.dumps(wire).encode() + b"\n", stream=True)
 
@@ -159,8 +221,9 @@ def test_hostile_input_never_raises(dialect: Any, wire: Any) -> None:
 @dialects
 def test_equal_messages_have_equal_keys(dialect: Any) -> None:
     """A message's key is equal for a copy, and another for another message."""
-    wires = dialect.write_messages(CONVERSATION)
-    copies = json.loads(json.dumps(wires))
+    request = dialect.write_request("m", CONVERSATION)
+    wires = dialect.request_messages(request)
+    copies = dialect.request_messages(over_json(request))
     keys = [dialect.message_key(wire) for wire in wires]
     assert keys == [dialect.message_key(wire) for wire in copies]
     assert None not in keys
@@ -173,8 +236,7 @@ def test_a_call_is_answered_in_its_form(dialect: Any) -> None:
     (exported,) = dialect.export([TOOL])
     assert "lookup" in json.dumps(exported)
     body = dialect.write_response(REPLY)
-    wire = body["choices"][0]["message"]["tool_calls"][0]
-    call = dialect.parse(wire)
+    call = dialect.parse(first_call(dialect, over_json(body)))
     assert (call.name, call.arguments, call.id) == ("lookup", {"name": "x"}, "c1")
     answer = dialect.reply(call, ToolResult.of("found"))
     assert "found" in json.dumps(answer)
@@ -191,6 +253,10 @@ CORPUS: list[Any] = [
     {"name": "n", "args": {"a": 1}},
     {"functionCall": {"name": "n", "args": {}}},
     {"type": "tool_call", "id": "c", "name": "n", "args": {}},
+    {"function_call": {"name": "n", "args": {}, "id": "f"}},
+    {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "n"},
+    {"type": "server_tool_use", "id": "t", "name": "web_search", "input": {}},
+    {"type": "custom_tool_call", "call_id": "c", "name": "n", "input": "x"},
 ]
 
 
