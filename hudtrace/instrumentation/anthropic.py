@@ -22,7 +22,13 @@ def patch() -> Callable[[], None] | None:
     from anthropic import _base_client
 
     return stainless.patch(
-        Client("anthropic", _base_client, ROUTES, before=_untraced_by_itself)
+        Client(
+            "anthropic",
+            _base_client,
+            ROUTES,
+            before=_untraced_by_itself,
+            stream_error="APIStatusError",
+        )
     )
 
 

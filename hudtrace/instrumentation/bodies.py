@@ -9,6 +9,7 @@ and gives the response its own methods back.
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 import weakref
 from collections.abc import AsyncIterator, Iterator
@@ -97,15 +98,22 @@ class _Body:
         self._end()
 
     def closed(self) -> None:
-        """The response was closed: by its user, or by itself on its way to an end."""
-        if not self._reading:
+        """The response was closed: by its user, or by itself on its way to an end.
+
+        Or by a generator on its way out, which the collector may have sent there.
+        """
+        if self._reading:
+            return
+        if isinstance(sys.exc_info()[1], GeneratorExit):
+            self.dropped("closed")
+        else:
             self._end("closed")
 
-    def dropped(self) -> None:
+    def dropped(self, incomplete: str = "abandoned") -> None:
         """The response was collected; nobody read on or closed it."""
         exchange, raw = self._release()
         if exchange is not None:
-            exchange.abandoned(raw)
+            exchange.abandoned(raw, incomplete=incomplete)
 
     def _end(
         self, incomplete: str | None = None, error: BaseException | None = None

@@ -232,7 +232,9 @@ class Exchange:
         error = ModelError(message, self._stream_error)
         self.folded(fold, error=error, incomplete="error")
 
-    def abandoned(self, raw: bytes = b"", fold: Any = None) -> None:
+    def abandoned(
+        self, raw: bytes = b"", fold: Any = None, *, incomplete: str = "abandoned"
+    ) -> None:
         """Finish with what was read of an answer that nobody holds any more.
 
         The garbage collector calls this, at any moment: also where this thread
@@ -240,7 +242,7 @@ class Exchange:
         thread, started without the locks of `threading`.
         """
         with contextlib.suppress(RuntimeError):  # the interpreter is going down
-            how = {"incomplete": "abandoned", "unread": self.first_byte is None}
+            how = {"incomplete": incomplete, "unread": self.first_byte is None}
             if fold is None:
                 _thread.start_new_thread(self.read, (raw,), how)
             else:

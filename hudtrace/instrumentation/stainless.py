@@ -55,12 +55,14 @@ class Client:
     `base` is its module `_base_client`. The first of `routes` that fits a
     request counts. `before`, if given, sees the client and the options of each
     request before it is sent, also of those that are no model calls.
+    `stream_error` is the exception that it raises for an error in a stream.
     """
 
     name: str
     base: Any
     routes: tuple[Route, ...]
     before: Callable[[Any, Any], None] | None = None
+    stream_error: str = "APIError"
 
     def route_of(self, options: Any) -> Route | None:
         """Return the route of a request, None if it is no model call."""
@@ -129,7 +131,7 @@ class _Hooks:
         stream = bool(kwargs.get("stream"))
         opened: Exchange | None = guarded(
             "opening a call",
-            lambda: _open(self.client.name, route, client, options, stream),
+            lambda: _open(self.client, route, client, options, stream),
         )
         return opened
 
@@ -205,13 +207,13 @@ def _note_request(exchange: Exchange, args: Any, named: Mapping[str, Any]) -> No
 
 
 def _open(
-    name: str, route: Route, client: Any, options: Any, stream: bool
+    kind: Client, route: Route, client: Any, options: Any, stream: bool
 ) -> Exchange | None:
     body = _body(options)
     if body is None and route.method == "POST":
         return None
     body = body or {}
-    attributes = _describe(name, route, client, body, stream)
+    attributes = _describe(kind.name, route, client, body, stream)
     found = route.match(options)
     if route.subject and found is not None:
         attributes[route.subject] = found[1]
@@ -220,9 +222,8 @@ def _open(
     call = open_call(title, attributes, model=model)
     if call is None:
         return None
-    return Exchange(
-        call, route.dialect, body, stream=stream, stream_error=f"{name}.APIError"
-    )
+    stream_error = f"{kind.name}.{kind.stream_error}"
+    return Exchange(call, route.dialect, body, stream=stream, stream_error=stream_error)
 
 
 def _body(options: Any) -> Mapping[str, Any] | None:
