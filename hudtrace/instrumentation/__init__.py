@@ -13,6 +13,7 @@ from hudtrace.notices import internal_error
 CLIENTS = {
     "anthropic": "hudtrace.instrumentation.anthropic",
     "google.genai": "hudtrace.instrumentation.google_genai",
+    "google.generativeai": "hudtrace.instrumentation.google_generativeai",
     "openai": "hudtrace.instrumentation.openai",
 }
 
