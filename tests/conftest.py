@@ -15,6 +15,7 @@ from hudtrace import runtime
 from hudtrace.store import queries
 from hudtrace.tracing.episode import open_episodes
 
+_PREFIXES = ("HUDTRACE_", "OTEL_", "OPENAI_", "ANTHROPIC_", "GOOGLE_", "GEMINI_")
 CEOS = {"hud": "Jay Ram", "openai": "Sam Altman", "anthropic": "Dario Amodei"}
 
 
@@ -22,7 +23,7 @@ CEOS = {"hud": "Jay Ram", "openai": "Sam Altman", "anthropic": "Dario Amodei"}
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No variable of the machine changes what a test sees."""
     for name in list(os.environ):
-        if name.startswith(("HUDTRACE_", "OTEL_", "OPENAI_", "ANTHROPIC_")):
+        if name.startswith(_PREFIXES):
             monkeypatch.delenv(name)
 
 
