@@ -87,15 +87,33 @@ class ModelClient:
 def _chat_completions(client: Any, body: Json, stream: bool) -> Any:
     if stream:
         body = {"stream_options": {"include_usage": True}, **body, "stream": True}
-    return client.chat.completions.create(**body)
+    return _create(client.chat.completions.create, body)
 
 
 def _responses(client: Any, body: Json, stream: bool) -> Any:
-    return client.responses.create(**body, stream=stream)
+    return _create(client.responses.create, {**body, "stream": stream})
 
 
 def _anthropic(client: Any, body: Json, stream: bool) -> Any:
-    return client.messages.create(**body, stream=stream)
+    return _create(client.messages.create, {**body, "stream": stream})
+
+
+def _create(method: Callable[..., Any], body: Json) -> Any:
+    """Call *method* with the keys that it has as arguments, the others as they are.
+
+    A key may be newer than the client, or one that it no longer offers.
+    """
+    known = _parameters(getattr(method, "__func__", method))
+    others = {k: value for k, value in body.items() if k not in known}
+    if not others or "extra_body" not in known:
+        return method(**body)
+    named = {k: value for k, value in body.items() if k in known}
+    return method(**{**named, "extra_body": {**others, **body.get("extra_body", {})}})
+
+
+@functools.lru_cache(maxsize=32)
+def _parameters(function: Callable[..., Any]) -> frozenset[str]:
+    return frozenset(inspect.signature(function).parameters)
 
 
 def _gemini(client: Any, body: Json, stream: bool) -> Any:
