@@ -11,10 +11,10 @@ BIN := $(VENV)/bin
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow backends check format bench test-lowest constraints clean
+.PHONY: help demo test test-slow backends check format bench test-lowest test-gemini-legacy constraints clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo  ## set up, and run an eval of two agents, offline
 	@$(BIN)/hudtrace demo
@@ -46,6 +46,10 @@ bench: $(VENV)/.test  ## print the benchmark tables (a quarter of an hour)
 
 test-lowest:  ## run the tests with the oldest dependencies that are allowed
 	@$(MAKE) --no-print-directory VENV=.venv-lowest CONSTRAINTS=constraints/lowest.txt test
+
+test-gemini-legacy: $(BIN)/python  ## test google.generativeai, in an environment of its own
+	@tools/gemini_legacy.sh $(BIN)/python
+	@$${XDG_CACHE_HOME:-$$HOME/.cache}/hudtrace/gemini-legacy/bin/python -m pytest -q -rs tests/legacy_gemini $(ARGS)
 
 constraints:  ## compile the exact versions that the tests use (needs uv)
 	@test -n "$(UV)" || { echo "make constraints needs uv: pip install uv" >&2; exit 1; }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import re
+import sys
 from typing import Any
 
 Json = dict[str, Any]
@@ -58,15 +59,12 @@ def _dumped(thing: Any) -> Any:
     if callable(dump):
         return dump(mode="json", by_alias=True, exclude_none=True)
     kind: Any = type(thing)
-    if hasattr(kind, "to_dict") and hasattr(kind, "pb"):  # proto-plus
-        return _whole(
-            kind.to_dict(
-                thing,
-                use_integers_for_enums=False,
-                preserving_proto_field_name=False,
-                including_default_value_fields=False,
-            )
-        )
+    if hasattr(kind, "pb"):  # proto-plus, around a message of protobuf
+        thing = kind.pb(thing)
+    if hasattr(thing, "DESCRIPTOR"):
+        # Whoever made the message has loaded this.
+        json_format: Any = sys.modules["google.protobuf.json_format"]
+        return _whole(json_format.MessageToDict(thing))
     if hasattr(kind, "keys"):
         return wire_of(dict(thing))
     return str(thing)
