@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import json
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -14,6 +16,7 @@ from google.genai import _api_client, errors, types
 from opentelemetry import context as otel_context
 
 import hudtrace as hud
+from hudtrace import notices
 from hudtrace.messages import Usage
 from hudtrace.notices import seen
 from hudtrace.testing import (
@@ -482,3 +485,72 @@ def test_odd_answers(
     replies[0] = say("x").but(raw=b'{"candidates": [], "usageMetadata": {}}')
     assert plain(google) is None
     assert chat.span().status == 0
+
+
+WIRE: dict[str, Any] = {
+    "candidates": [
+        {
+            "content": {
+                "role": "model",
+                "parts": [{"text": "x"}, {"functionCall": {}}],
+            },
+            "finishReason": "STOP",
+        }
+    ],
+    "usageMetadata": {"promptTokenCount": 3, "candidatesTokenCount": 4},
+}
+
+
+def mutations(value: Any) -> Iterator[Any]:
+    """Return copies of *value*, each with one thing in it replaced."""
+    yield from (None, 7, "x", [], {}, [None])
+    items: Any = ()
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, list):
+        items = enumerate(value)
+    for key, child in items:
+        for changed in mutations(child):
+            copy: Any = value.copy()
+            copy[key] = changed
+            yield copy
+
+
+@pytest.mark.parametrize("surface", [plain, stream], ids=name_of)
+def test_odd_payloads(
+    surface: Callable[..., Any], spans: list[CapturedSpan], store: object
+) -> None:
+    """Whatever the server sends is one span, and the user's as it would be without."""
+    bodies = [json.dumps(body).encode() for body in mutations(WIRE)]
+    bodies += [b"", b"{", b"[1", b"\xff\xfe"]
+
+    def faults() -> dict[str, int]:
+        return {k: n for k, n in notices._counts.items() if k.startswith("internal")}
+
+    def outcome(client: genai.Client) -> str:
+        try:
+            return repr(surface(client))
+        except Exception as error:
+            return type(error).__name__
+
+    def outcomes() -> list[str]:
+        replies = [say("x").but(raw=body) for body in bodies]
+        with ScriptedModel(replies) as model:
+            http = options(model)
+            with genai.Client(api_key="scripted", http_options=http) as client:
+                return [outcome(client) for _ in bodies]
+
+    before = faults()
+    traced = outcomes()
+    gc.collect()
+    for _ in range(200):
+        if len(spans) == len(bodies):
+            break
+        time.sleep(0.01)
+    assert len(spans) == len(bodies)
+    assert hud.flush(10)
+    assert faults() == before
+    hud.uninstrument()
+    untraced = outcomes()
+    hud.instrument()
+    assert traced == untraced
