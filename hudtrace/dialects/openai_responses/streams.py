@@ -136,7 +136,8 @@ class _Item:
             return 1000
         if stem == "response.output_text.annotation":
             block = self._block("content", event)
-            block.setdefault("annotations", []).append(plain(get(event, "annotation")))
+            known = list_of(block.get("annotations"))
+            block["annotations"] = [*known, plain(get(event, "annotation"))]
             return 200
         if stem in ("response.content_part", "response.reasoning_summary_part"):
             field = "content" if stem == "response.content_part" else "summary"

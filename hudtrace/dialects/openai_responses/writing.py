@@ -8,7 +8,7 @@ from typing import Any
 
 from hudtrace import semconv
 from hudtrace.dialects.openai_responses.calls import export
-from hudtrace.dialects.openai_responses.items import CLIENT_CALLS, ROLES
+from hudtrace.dialects.openai_responses.items import ROLES
 from hudtrace.messages import Message, ModelReply, Part, Usage
 from hudtrace.tools import Tool
 
@@ -282,7 +282,7 @@ def _write_items(answer: ModelReply) -> list[Json]:
                 wire["content"] = [{**text, "annotations": []}]
             prefix = _PREFIXES.get(kind, kind)
             wire.setdefault("id", f"{prefix}_{own}_{len(items)}")
-            if kind == "message" or kind in CLIENT_CALLS:
+            if kind in ("message", "function_call"):
                 wire.setdefault("status", "completed")
             items.append(wire)
     return items
@@ -375,7 +375,10 @@ def _content_events(
     key = "refusal" if block["type"] == "refusal" else "text"
     more: Json = {"logprobs": []} if block["type"] == "output_text" else {}
     stem = f"response.{block['type']}"
-    yield {"type": "response.content_part.added", **at, "part": {**block, key: ""}}
+    begun = {**block, key: ""}
+    if block.get("annotations"):
+        begun["annotations"] = []
+    yield {"type": "response.content_part.added", **at, "part": begun}
     for piece in split(block[key]):
         yield {"type": f"{stem}.delta", **at, "delta": piece, **more}
     for number, annotation in enumerate(block.get("annotations") or ()):
