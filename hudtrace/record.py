@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from hudtrace.task import Task
 
-_PROVIDERS = ("openai", "anthropic", "google.genai")
+_PROVIDERS = ("openai", "anthropic", "google.genai", "google.api_core")
 
 
 @dataclass(slots=True)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from importlib.util import find_spec
 
 from hudtrace.errors import ConfigurationError
+from hudtrace.instrumentation.imports import when_imported
 from hudtrace.notices import internal_error
 
 #: Client package → the module here that knows where to hook into it.
@@ -23,7 +26,7 @@ _undo: dict[str, Callable[[], None]] = {}
 def instrument(clients: Iterable[str] | None = None) -> list[str]:
     """Trace the model clients that are installed; return their names.
 
-    *clients* chooses some by package name. Instrumenting twice is the same as
+    One that has not been imported yet is traced from its import on. *clients* chooses some by package name. Instrumenting twice is the same as
     once. Raises `ConfigurationError` for a name that is not supported.
     """
     chosen = list(CLIENTS) if clients is None else list(clients)
@@ -34,14 +37,20 @@ def instrument(clients: Iterable[str] | None = None) -> list[str]:
             )
         if name in _undo or not _installed(name):
             continue
-        try:
-            undo = import_module(CLIENTS[name]).patch()
-        except Exception as error:
-            internal_error(f"instrumenting {name}", error)
-            continue
-        if undo is not None:
-            _undo[name] = undo
+        call_off = when_imported(name, functools.partial(_patch, name))
+        if name not in sys.modules:
+            _undo[name] = call_off
     return [name for name in chosen if name in _undo]
+
+
+def _patch(name: str) -> None:
+    try:
+        undo = import_module(CLIENTS[name]).patch()
+    except Exception as error:
+        internal_error(f"instrumenting {name}", error)
+        return
+    if undo is not None:
+        _undo[name] = undo
 
 
 def _installed(name: str) -> bool:
