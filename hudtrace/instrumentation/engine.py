@@ -177,7 +177,11 @@ class Exchange:
                 self._content.read(arrived.content)
             else:
                 self._content.answered(response)
-            self._finish(self._dialect.read_usage(response))
+            # Some APIs answer with an error that is no error of HTTP.
+            failed = getattr(self._dialect, "response_error", lambda _: None)
+            failure = failed(response)
+            error = failure and ModelError(failure, self._stream_error)
+            self._finish(self._dialect.read_usage(response), error=error)
         except Exception as error:
             internal_error("reading an answer", error)
 

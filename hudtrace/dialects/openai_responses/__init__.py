@@ -15,6 +15,7 @@ from hudtrace.dialects.openai_responses.reading import (
     request_messages,
     request_parameters,
     request_tools,
+    response_error,
 )
 from hudtrace.dialects.openai_responses.streams import (
     StreamFold,
@@ -59,6 +60,7 @@ __all__ = [
     "request_messages",
     "request_parameters",
     "request_tools",
+    "response_error",
     "title",
     "write_chunks",
     "write_messages",

@@ -15,7 +15,7 @@ from hudtrace import semconv
 from hudtrace.dialects.fields import get, json_or_none
 from hudtrace.dialects.openai_responses import reading, streams
 from hudtrace.dialects.openai_responses.reading import message_key, read_message
-from hudtrace.dialects.openai_responses.streams import body_complete, body_error
+from hudtrace.dialects.openai_responses.streams import body_complete
 from hudtrace.messages import ModelReply, Usage
 
 
@@ -58,6 +58,11 @@ def read_body(body: bytes, *, stream: bool) -> ModelReply:
 def body_usage(body: bytes, *, stream: bool) -> Usage | None:
     """Return None: these tokens have been counted."""
     return None
+
+
+def body_error(body: bytes, *, stream: bool) -> str | None:
+    """Return the message of an error in a stream; a failed response is fetched well."""
+    return streams.body_error(body, stream=True) if stream else None
 
 
 def _without_usage(reply: ModelReply) -> ModelReply:

@@ -177,6 +177,14 @@ def _finish_reason(response: Any, output: list[Any]) -> FinishReason:
     return "tool_call" if called else "stop"
 
 
+def response_error(response: Any) -> str | None:
+    """Return the message of an error that a response has instead of an answer."""
+    error = get(response, "error")
+    if error:
+        return str(get(error, "message") or error)
+    return "the response failed" if get(response, "status") == "failed" else None
+
+
 def read_usage(response: Any) -> Usage | None:
     """Return the tokens that a response or event reports, None if it has none."""
     usage = get(response, "usage") or get(get(response, "response"), "usage")

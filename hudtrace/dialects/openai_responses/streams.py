@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from hudtrace.dialects.fields import get, json_or_none, list_of, plain, text_or_none
-from hudtrace.dialects.openai_responses.reading import read_response, read_usage
+from hudtrace.dialects.openai_responses.reading import (
+    read_response,
+    read_usage,
+    response_error,
+)
 from hudtrace.messages import ModelReply, Usage
 
 Json = dict[str, Any]
@@ -224,16 +228,10 @@ def body_usage(body: bytes, *, stream: bool) -> Usage | None:
 def body_error(body: bytes, *, stream: bool) -> str | None:
     """Return the message of an error that the server sent instead of an answer."""
     last = _last_event(body) if stream else json_or_none(body)
-    answer = get(last, "response")
-    answer = last if answer is None else answer
-    error = get(answer, "error")
-    if error:
-        return str(get(error, "message") or error)
-    if get(last, "type") == "error":
+    error = response_error(get(last, "response") or last)
+    if error is None and get(last, "type") == "error":
         return str(get(last, "message") or "the stream ended with an error")
-    if get(answer, "status") == "failed":
-        return "the response failed"
-    return None
+    return error
 
 
 def body_complete(body: bytes, *, stream: bool) -> bool:
