@@ -36,6 +36,9 @@ COMMIT_SECONDS = 0.25
 BATCH_SPANS = 2048
 BATCH_BYTES = 8 << 20
 HURRY_SPANS = 1024
+# Spans are read and encoded a few at a time: a span holds many objects, its row
+# one, and objects that pile up have the garbage collector run through the heap.
+GATHER_SPANS = 16
 OPEN_AFTER_NS = 10**9  # a span open for longer gets a start record
 HEARTBEAT_SECONDS = 5.0
 EXIT_SECONDS = 10.0
@@ -75,6 +78,7 @@ class Pipeline:
         self._rows = BatchWriter(
             self._redactor, content=self.settings.content != "none"
         )
+        self._gathered = self._nothing()
         self._written = threading.Condition()
         self._handled = 0  # spans that have been through a step, to its end
         self._flushing = 0
@@ -107,7 +111,7 @@ class Pipeline:
                 "waiting; see hudtrace's delivery report for how many",
             )
             return
-        if self._idle or len(self._queue) == HURRY_SPANS:
+        if self._idle or len(self._queue) % GATHER_SPANS == 0:
             self._wake()
 
     async def room(self) -> None:
@@ -231,13 +235,15 @@ class Pipeline:
         self._say_goodbye()
 
     def _linger(self) -> None:
-        """Let spans gather: a commit costs the same for one as for a thousand."""
+        """Let rows gather: a commit costs the same for one as for a thousand."""
         until = time.monotonic() + COMMIT_SECONDS
-        while not (self._hasty or len(self._queue) >= HURRY_SPANS):
+        while not (self._hasty or self._gathered.spans >= HURRY_SPANS):
             left = until - time.monotonic()
             if left <= 0 or not self._queue.wake.wait(left):
                 return
             self._queue.wake.clear()
+            if len(self._queue) >= GATHER_SPANS:
+                self._gather()
 
     def _guarded_step(self) -> None:
         try:
@@ -250,17 +256,17 @@ class Pipeline:
 
     def _step(self) -> bool:
         """Write one batch; return whether the next is due without a pause."""
-        spans, size = self._queue.take(BATCH_SPANS, BATCH_BYTES)
-        count, traces = len(spans), [span.context.trace_id for span in spans]
+        self._gather()
+        gathered, self._gathered = self._gathered, self._nothing()
         try:
-            self._write(spans)
+            self._write(gathered)
         except Exception as error:
             internal_error("writing spans (they are counted as dropped)", error)
-            for trace_id in traces:
+            for trace_id in gathered.traces:
                 self._ledger.dropped(trace_id)
         finally:
-            self._queue.done(size)
-            self._handled += count
+            self._queue.done(gathered.size)
+            self._handled += gathered.spans
             with self._written:
                 self._written.notify_all()
         return len(self._queue) >= (1 if self._hasty else HURRY_SPANS)
@@ -269,38 +275,44 @@ class Pipeline:
     def _hasty(self) -> bool:
         return self._closing or self._flushing > 0
 
-    def _write(self, spans: list[Any]) -> None:
-        self._learn_secrets()
-        batch = Batch(
-            destinations=self._exports.destinations, writer=self._exports.writer
+    def _nothing(self) -> _Gathered:
+        exports = self._exports
+        return _Gathered(
+            Batch(destinations=exports.destinations, writer=exports.writer)
         )
-        handed_over = self._add(batch, spans)
+
+    def _gather(self) -> None:
+        """Turn what has ended into rows of the next batch, and let go of it."""
+        self._learn_secrets()
+        gathered = self._gathered
+        room = BATCH_SPANS - gathered.spans, BATCH_BYTES - gathered.size
+        spans, size = self._queue.take(*room)
+        gathered.size += size
+        gathered.traces += [span.context.trace_id for span in spans]
+        spans.reverse()
+        while spans:
+            self._add(gathered, spans.pop())
+
+    def _add(self, gathered: _Gathered, span: Any) -> None:
+        try:
+            written = self._rows.add(gathered.batch, span)
+            if self.hand_over and hasattr(span, "stamp"):  # ours: not seen there
+                full = self.settings.content == "full"
+                readable = as_readable(written, self._redactor, full)
+                gathered.handed_over.append(readable)
+        except Exception as error:
+            internal_error("encoding a span", error)
+            self._ledger.dropped(span.context.trace_id)
+        if self._recorded.pop(span.context.span_id, None) is not None:
+            gathered.batch.closed.append(span.context.span_id.to_bytes(8, "big"))
+
+    def _write(self, gathered: _Gathered) -> None:
+        batch = gathered.batch
         self._add_open(batch)
         self._rows.finish(batch)
         if batch:
             self._commit(batch)
-            self._hand_over(handed_over)
-
-    def _add(self, batch: Batch, spans: list[Any]) -> list[Any]:
-        """Encode *spans*, and let go of each: many at once burden the collector.
-
-        Returns them for the processors of the user's provider, if there are any.
-        """
-        handed_over = []
-        spans.reverse()
-        while spans:
-            span = spans.pop()
-            try:
-                written = self._rows.add(batch, span)
-                if self.hand_over and hasattr(span, "stamp"):  # ours: not seen there
-                    full = self.settings.content == "full"
-                    handed_over.append(as_readable(written, self._redactor, full))
-            except Exception as error:
-                internal_error("encoding a span", error)
-                self._ledger.dropped(span.context.trace_id)
-            if self._recorded.pop(span.context.span_id, None) is not None:
-                batch.closed.append(span.context.span_id.to_bytes(8, "big"))
-        return handed_over
+            self._hand_over(gathered.handed_over)
 
     def _add_open(self, batch: Batch) -> None:
         """Add start records for spans that have been open for a while."""
@@ -418,6 +430,25 @@ class Pipeline:
                 self._store = None
         except sqlite3.Error as error:
             internal_error("closing the store", error)
+
+
+@dataclasses.dataclass(slots=True)
+class _Gathered:
+    """Rows that wait for their commit, and what is to be said of their spans.
+
+    `handed_over` are the spans for the processors of the user's provider, if
+    there are any.
+    """
+
+    batch: Batch
+    size: int = 0  # bytes, as the queue counts them
+    traces: list[int] = dataclasses.field(default_factory=list)
+    handed_over: list[Any] = dataclasses.field(default_factory=list)
+
+    @property
+    def spans(self) -> int:
+        """How many spans have been taken from the queue."""
+        return len(self.traces)
 
 
 def _oldest(young: dict[int, Any], before: int) -> list[tuple[int, Any]]:

@@ -22,7 +22,7 @@ _CACHE_BYTES = 64 << 20
 class Encoded(NamedTuple):
     """One message (or other JSON) as it is stored: UTF-8 JSON and its hash."""
 
-    digest: bytes  # 16 bytes, blake2b of body
+    digest: bytes  # `content_hash` of body
     body: bytes
 
 
@@ -141,7 +141,8 @@ class ContentEncoder:
 
 def content_hash(*pieces: bytes) -> bytes:
     """Return the 16-byte hash under which content is stored."""
-    return hashlib.blake2b(b"".join(pieces), digest_size=16).digest()
+    # Processors have instructions for this one; it takes half of blake2b's time.
+    return hashlib.sha256(b"".join(pieces)).digest()[:16]
 
 
 def _strict_json(value: Any) -> bytes | None:
