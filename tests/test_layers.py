@@ -14,7 +14,7 @@ LAYERS = {
     1: "tools schema threads grading tree tracing delivery store backends dialects prices",
     2: "task scenario scenario_run environment hub frameworks formats instrumentation",
     3: "runtime carriers record limits result toolbox context bare jobs evaluation comparison verdicts chat",
-    4: "testing cli",
+    4: "testing cli __main__",
 }
 LAYER = {name: layer for layer, names in LAYERS.items() for name in names.split()}
 FORBIDDEN = [

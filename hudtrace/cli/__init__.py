@@ -46,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_store(commands)
     _add_stack(commands)
     _add_doctor(commands)
+    _add_model_server(commands)
     return parser
 
 
@@ -145,6 +146,26 @@ def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     doctor.set_defaults(run=_run_doctor)
 
 
+def _add_model_server(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+) -> None:
+    server = commands.add_parser(
+        "model-server",
+        help="serve a scripted model on this machine, to try clients offline",
+        description="Serve a model that echoes, or that says what a script says, in the "
+        "wire formats of OpenAI, Anthropic and Gemini. It checks requests about as "
+        "strictly as they do.",
+    )
+    server.add_argument(
+        "--script",
+        metavar="FILE",
+        help='a JSON list of replies, given again and again: "text", or {"text", '
+        '"calls": [{"name", "arguments"}], "status", "message", "delay"}',
+    )
+    server.add_argument("--port", type=int, default=8330, help="port (8330; 0: any)")
+    server.set_defaults(run=_run_model_server)
+
+
 def _add_show(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     show = commands.add_parser(
         "show", help="show an episode: its span tree and its conversation"
@@ -216,6 +237,12 @@ def _run_stack(options: argparse.Namespace) -> int:
     return int(
         {"up": stack.up, "down": stack.down, "status": stack.status}[options.command]()
     )
+
+
+def _run_model_server(options: argparse.Namespace) -> int:
+    from hudtrace.cli import model_server
+
+    return model_server.run(options.script, options.port)
 
 
 def _run_doctor(options: argparse.Namespace) -> int:

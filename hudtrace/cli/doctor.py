@@ -146,7 +146,7 @@ def _clients() -> Iterator[Finding]:
             yield Finding("client", "note", f"{name} is not installed")
             continue
         try:
-            count = _CALLS[name]()
+            count = _spans_of_a_call(name)
         except Exception as error:
             why = f"{name} {installed}: the mock call failed: {error!r:.200}"
             yield Finding("client", "problem", why)
@@ -157,26 +157,59 @@ def _clients() -> Iterator[Finding]:
         )
 
 
-def _call_openai() -> int:
+def _spans_of_a_call(name: str) -> int:
     """Call a scripted model through the real client; return how many spans it made."""
-    from openai import OpenAI
-
     import hudtrace
     from hudtrace.testing import ScriptedModel, captured_spans, say
 
     hudtrace.configure(store="off", exporters=[], quiet=True)
-    with (
-        ScriptedModel([say("hello")]) as model,
-        captured_spans() as spans,
-        OpenAI(base_url=model.url, api_key="none", max_retries=0) as client,
-    ):
-        client.chat.completions.create(
-            model=model.model, messages=[{"role": "user", "content": "hi"}]
-        )
+    with ScriptedModel([say("hello")]) as model, captured_spans() as spans:
+        _CALLS[name](model)
     return len(spans)
 
 
-_CALLS: dict[str, Callable[[], int]] = {"openai": _call_openai}
+def _call_openai(model: Any) -> None:
+    from openai import OpenAI
+
+    with OpenAI(base_url=model.url, api_key="none", max_retries=0) as client:
+        client.chat.completions.create(
+            model=model.model, messages=[{"role": "user", "content": "hi"}]
+        )
+
+
+def _call_anthropic(model: Any) -> None:
+    from anthropic import Anthropic
+
+    with Anthropic(base_url=model.origin, api_key="none", max_retries=0) as client:
+        client.messages.create(
+            model=model.model,
+            max_tokens=9,
+            messages=[{"role": "user", "content": "hi"}],
+        )
+
+
+def _call_google_genai(model: Any) -> None:
+    from google.genai import Client
+
+    client = Client(api_key="none", http_options={"base_url": model.origin})
+    client.models.generate_content(model=model.model, contents="hi")
+
+
+def _call_google_generativeai(model: Any) -> None:
+    from importlib import import_module
+
+    generativeai = import_module("google.generativeai")
+    options = {"api_endpoint": model.origin}
+    generativeai.configure(api_key="none", transport="rest", client_options=options)
+    generativeai.GenerativeModel(model.model).generate_content("hi")
+
+
+_CALLS: dict[str, Callable[[Any], None]] = {
+    "anthropic": _call_anthropic,
+    "google.genai": _call_google_genai,
+    "google.generativeai": _call_google_generativeai,
+    "openai": _call_openai,
+}
 
 
 def _others() -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -66,6 +67,46 @@ def error(
     """Answer with an HTTP error, in the API's own form."""
     headers = {} if retry_after is None else {"retry-after": f"{retry_after:g}"}
     return ScriptedReply(status=status, message=message, headers=headers)
+
+
+def read_script(text: str) -> list[ScriptedReply]:
+    """Read replies from JSON: a list of texts and of objects.
+
+    An object has the fields of `ScriptedReply` that are plain data: `text`,
+    `calls` (a list of `{"name", "arguments"}`), `reasoning`, `status`,
+    `message`, `delay`, `chunk_delay`, `cut_after`. Raises ValueError for
+    anything else.
+    """
+    entries = json.loads(text)
+    if not isinstance(entries, list) or not entries:
+        raise ValueError("a script is a JSON list of replies, not empty")
+    return [_read_reply(index, entry) for index, entry in enumerate(entries)]
+
+
+_PLAIN_FIELDS = {
+    *("text", "calls", "reasoning", "status", "message"),
+    *("delay", "chunk_delay", "cut_after"),
+}
+
+
+def _read_reply(index: int, entry: Any) -> ScriptedReply:
+    if isinstance(entry, str):
+        return say(entry)
+    if not isinstance(entry, dict):
+        raise ValueError(f"reply {index} is neither a text nor an object: {entry!r}")
+    unknown = set(entry) - _PLAIN_FIELDS
+    if unknown:
+        raise ValueError(
+            f"reply {index} has the unknown field {sorted(unknown)[0]!r} (there are: "
+            f"{', '.join(sorted(_PLAIN_FIELDS))})"
+        )
+    try:
+        calls = [(c["name"], c.get("arguments", {})) for c in entry.get("calls", ())]
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(
+            f"reply {index}: calls is a list of {{'name', 'arguments'}}"
+        ) from error
+    return call(*calls).but(**{k: v for k, v in entry.items() if k != "calls"})
 
 
 class ScriptedRequest(dict[str, Any]):
