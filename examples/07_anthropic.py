@@ -1,6 +1,6 @@
 """An agent on Anthropic Messages, evaluated on one task.
 
-    python examples/05_anthropic.py [MODEL]
+    python examples/07_anthropic.py [MODEL]
 
 With ANTHROPIC_API_KEY set, and a model named, that model answers. Without, a
 scripted one does, offline.
