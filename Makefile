@@ -51,12 +51,13 @@ test-gemini-legacy: $(BIN)/python  ## test google.generativeai, in an environmen
 	@tools/gemini_legacy.sh $(BIN)/python
 	@$${XDG_CACHE_HOME:-$$HOME/.cache}/hudtrace/gemini-legacy/bin/python -m pytest -q -rs tests/legacy_gemini $(ARGS)
 
+constraints: EXTRAS = --extra openai --extra anthropic --extra google
 constraints:  ## compile the exact versions that the tests use (needs uv)
 	@test -n "$(UV)" || { echo "make constraints needs uv: pip install uv" >&2; exit 1; }
 	uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate \
-		--no-emit-index-url --group check --extra openai pyproject.toml -o constraints/test.txt
+		--no-emit-index-url $(EXTRAS) --group check pyproject.toml -o constraints/test.txt
 	uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate \
-		--no-emit-index-url --resolution lowest-direct --group test --extra openai \
+		--no-emit-index-url $(EXTRAS) --group test --resolution lowest-direct \
 		pyproject.toml -o constraints/lowest.txt
 
 clean:  ## remove what the other targets made
@@ -88,7 +89,7 @@ $(VENV)/.demo: pyproject.toml constraints/test.txt | $(BIN)/python
 
 $(VENV)/.test: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 	@echo "setting up $(VENV) for tests …" >&2
-	@$(INSTALL) -c $(CONSTRAINTS) -e '.[openai]' $$($(BIN)/python tools/group.py test)
+	@$(INSTALL) -c $(CONSTRAINTS) -e '.[openai,anthropic,google]' $$($(BIN)/python tools/group.py test)
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.check: $(VENV)/.test
