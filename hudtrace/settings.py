@@ -6,6 +6,7 @@ Order: arguments of `configure()`, then environment variables, then
 
 from __future__ import annotations
 
+import functools
 import os
 import tomllib
 from collections.abc import Callable, Mapping
@@ -271,12 +272,14 @@ def service_name() -> str | None:
 
 def secret_values() -> frozenset[str]:
     """Return the values of environment variables that are named like secrets."""
-    return frozenset(
-        value
-        for name, value in os.environ.items()
-        if len(value) >= _SHORTEST_SECRET
-        and (name.upper().endswith(_SECRET_NAMES) or "PASSWORD" in name.upper())
-    )
+    values = (os.environ.get(name, "") for name in os.environ if _is_secret(name))
+    return frozenset(value for value in values if len(value) >= _SHORTEST_SECRET)
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_secret(variable: str) -> bool:
+    name = variable.upper()
+    return name.endswith(_SECRET_NAMES) or "PASSWORD" in name
 
 
 def provider_key(variable: str) -> str | None:

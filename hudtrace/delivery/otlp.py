@@ -166,6 +166,7 @@ class SpanEncoder:
     def __init__(self, redactor: Redactor | None = None) -> None:
         self._redactor = redactor
         self._texts: dict[tuple[str, str], bytes] = {}
+        self._lists: dict[tuple[str, str], bytes] = {}
         self._numbers: dict[tuple[str, type, Any], bytes] = {}
         self._keys: dict[str, bytes] = {}
         self._heads: dict[tuple[str, int], bytes] = {}
@@ -254,11 +255,28 @@ class SpanEncoder:
                         numbers[number] = found
             elif kind is float:
                 found = self._attribute(key, self._clean_number(value, key))
-            elif self._redactor is None:
-                found = self._attribute(key, value)
+            elif (kind is list or kind is tuple) and len(value) == 1:
+                found = self._lone(key, value[0])
             else:
-                found = self._attribute(key, self._redactor.value(value, key))
+                found = self._other(key, value)
             out.append(found)
+
+    def _lone(self, key: str, item: Any) -> bytes:
+        """Encode a list of one item; the reason why an answer ended is in one."""
+        if item.__class__ is not str:
+            return self._other(key, [item])
+        pair = (key, item)
+        found = self._lists.get(pair)
+        if found is None:
+            found = self._other(key, [item])
+            if len(item) <= _MAX_CACHED_TEXT and len(self._lists) < _MAX_CACHE:
+                self._lists[pair] = found
+        return found
+
+    def _other(self, key: str, value: Any) -> bytes:
+        if self._redactor is not None:
+            value = self._redactor.value(value, key)
+        return self._attribute(key, value)
 
     def _attribute(self, key: str, value: Any) -> bytes:
         encoded = self._keys.get(key)

@@ -283,18 +283,19 @@ class Pipeline:
 
     def _gather(self) -> None:
         """Turn what has ended into rows of the next batch, and let go of it."""
-        self._learn_secrets()
         gathered = self._gathered
         room = BATCH_SPANS - gathered.spans, BATCH_BYTES - gathered.size
         spans, size = self._queue.take(*room)
         gathered.size += size
         gathered.traces += [span.context.trace_id for span in spans]
+        secrets = settings_module.secret_values()
         spans.reverse()
         while spans:
-            self._add(gathered, spans.pop())
+            self._add(gathered, spans.pop(), secrets)
 
-    def _add(self, gathered: _Gathered, span: Any) -> None:
+    def _add(self, gathered: _Gathered, span: Any, secrets: frozenset[str]) -> None:
         try:
+            self._learn(secrets)
             written = self._rows.add(gathered.batch, span)
             if self.hand_over and hasattr(span, "stamp"):  # ours: not seen there
                 full = self.settings.content == "full"
@@ -308,6 +309,7 @@ class Pipeline:
 
     def _write(self, gathered: _Gathered) -> None:
         batch = gathered.batch
+        self._learn(settings_module.secret_values())
         self._add_open(batch)
         self._rows.finish(batch)
         if batch:
@@ -349,12 +351,11 @@ class Pipeline:
             except Exception as error:
                 internal_error("handing spans to the global provider", error)
 
-    def _learn_secrets(self) -> None:
-        secrets = settings_module.secret_values()
-        if secrets != self._secrets:
-            self._secrets = secrets
+    def _learn(self, secrets: frozenset[str]) -> None:
+        if secrets is not self._secrets and secrets != self._secrets:
             self._redactor = Redactor(secrets, self.settings.redact)
             self._rows.use(self._redactor)
+        self._secrets = secrets
 
     def _settled(self) -> int:
         return self._handled + self._queue.refused

@@ -26,7 +26,8 @@ class SpanQueue:
         self.soft = soft
         self.hard = hard
         self.wake = threading.Event()
-        self._spans: deque[tuple[Any, int]] = deque()
+        self._spans: deque[Any] = deque()
+        self._sizes: deque[int] = deque()
         self._put = 0
         self._taken = 0
         self._lock = threading.Lock()
@@ -48,7 +49,8 @@ class SpanQueue:
             return False
         with self._lock:
             self._put += size
-        self._spans.append((span, size))
+            self._sizes.append(size)
+            self._spans.append(span)
         return True
 
     def take(self, most: int, most_bytes: int) -> tuple[list[Any], int]:
@@ -59,9 +61,8 @@ class SpanQueue:
         spans: list[Any] = []
         size = 0
         while self._spans and len(spans) < most and size < most_bytes:
-            span, bytes_held = self._spans.popleft()
-            spans.append(span)
-            size += bytes_held
+            spans.append(self._spans.popleft())
+            size += self._sizes.popleft()
         return spans, size
 
     def done(self, size: int) -> None:

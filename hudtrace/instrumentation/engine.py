@@ -96,10 +96,22 @@ class Content:
         """Return the tool calls that the answer asks for."""
         return self.reply().tool_calls
 
+    def asked(self) -> list[Message]:
+        """Return the messages of the request."""
+        sent = self._dialect.request_messages(self._body)
+        return list(map(self._dialect.read_message, sent))
+
     def messages(self) -> list[Message]:
         """Return the conversation, the answer included."""
-        sent = self._dialect.request_messages(self._body)
-        return [*map(self._dialect.read_message, sent), *self.reply().messages]
+        return [*self.asked(), *self.reply().messages]
+
+    @property
+    def awaited(self) -> str | None:
+        """The id of an answer that is to be fetched later, None if it is here."""
+        if not self._body.get("background"):
+            return None
+        reply = self.reply()
+        return None if any(reply.finish_reasons) else reply.id
 
     def resolve(self, encoder: ContentEncoder) -> Resolved:
         """Convert everything for the store, in the writer thread."""
@@ -124,7 +136,7 @@ class Content:
         }
         if truncated:
             attributes[semconv.CONTENT_TRUNCATED] = True
-        encoded = encoder.json(tools, _tools_key(tools)) if tools else None
+        encoded = encoder.json(tools) if tools else None
         return Resolved(attributes, sent, said, encoded)
 
 
@@ -301,7 +313,7 @@ class Exchange:
         content = self._content
         if usage is not None:
             usage = self._priced(usage)
-            if usage.cost is not None:
+            if usage.cost is not None and not self.call.fetches:
                 attributes[semconv.COST_CALL] = usage.cost
                 attributes[semconv.COST_TABLE] = table_version()
         self.call.finish(
@@ -309,6 +321,8 @@ class Exchange:
             usage=usage,
             tool_calls=content.tool_calls,
             messages=content.messages,
+            awaited=content.awaited,
+            asked=content.asked,
             attributes=attributes,
             error=error,
             incomplete=incomplete,
@@ -372,11 +386,3 @@ def _size(messages: Any) -> int:
         content = message.get("content") if isinstance(message, dict) else None
         total += len(content) if isinstance(content, str) else 1000
     return total
-
-
-def _tools_key(tools: Any) -> Any:
-    """Return a key for tool definitions: the client copies the list each time."""
-    try:
-        return ("tools", repr(tools))
-    except Exception:
-        return None

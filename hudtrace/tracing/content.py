@@ -69,9 +69,9 @@ class ContentEncoder:
         """Encode the message that *make* returns; equal *key*s are encoded once."""
         return self._once(key, lambda: self._capped(make()))
 
-    def json(self, value: Any, key: Hashable | None = None) -> Encoded:
-        """Encode any JSON value, for example tool definitions."""
-        return self._once(key, lambda: value)
+    def json(self, value: Any) -> Encoded:
+        """Encode any JSON value, for example tool definitions; equal ones once."""
+        return self._once(_strict_json(value), lambda: value)
 
     def text(self, text: str) -> str:
         """Return *text* redacted and cut to the size of a part."""

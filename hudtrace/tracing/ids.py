@@ -6,20 +6,20 @@ import os
 
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 
-_BLOCK = 128  # span ids taken from the system at a time
+_BLOCK = 128  # numbers of 64 bits taken from the system at a time
 
-_span_ids: list[int] = []
+_numbers: list[int] = []
 
 
 def _fill() -> None:
     block = os.urandom(8 * _BLOCK)
-    _span_ids.extend(
+    _numbers.extend(
         int.from_bytes(block[i : i + 8], "big") or 1 for i in range(0, len(block), 8)
     )
 
 
 # A forked child must not hand out the ids that its parent still holds.
-os.register_at_fork(after_in_child=_span_ids.clear)
+os.register_at_fork(after_in_child=_numbers.clear)
 
 
 class RandomIds(IdGenerator):
@@ -29,13 +29,13 @@ class RandomIds(IdGenerator):
         """Return a new 64-bit id, never zero."""
         while True:
             try:
-                return _span_ids.pop()
+                return _numbers.pop()
             except IndexError:
                 _fill()
 
     def generate_trace_id(self) -> int:
         """Return a new 128-bit id, never zero."""
-        return int.from_bytes(os.urandom(16), "big") or 1
+        return self.generate_span_id() << 64 | self.generate_span_id()
 
     def is_trace_id_random(self) -> bool:
         """Say that every bit of a trace id is random (W3C trace context, level 2)."""
