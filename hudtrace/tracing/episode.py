@@ -146,6 +146,7 @@ class Episode:
         self._replies: list[tuple[Turn | None, Calls]] = []
         self._pending: list[tuple[Turn | None, Part]] = []
         self._conversation: Conversation | None = None
+        self._awaited: dict[str, tuple[Turn | None, Conversation]] = {}
         self._lock = threading.RLock()
         self.limit: Callable[[str], str | None] = _no_limit
         self.stop: Callable[[str], None] = _no_stop
@@ -242,6 +243,7 @@ class Episode:
             self._latest = None
             self._pending.clear()
             self._replies.clear()
+            self._awaited.clear()
 
     # Turns -------------------------------------------------------------------
 
@@ -372,6 +374,31 @@ class Episode:
             self.last_call = span
             self._replies.append((turn, tool_calls))
             self._conversation = messages
+
+    def await_reply(
+        self, reply_id: str, turn: Turn | None, asked: Conversation
+    ) -> None:
+        """Note that the answer to a call is going to be fetched by its id."""
+        with self._lock:
+            self._awaited[reply_id] = (turn, asked)
+
+    def record_fetched(
+        self,
+        reply_id: str,
+        phase: object,
+        usage: Usage | None,
+        tool_calls: Calls,
+        reply: Conversation,
+    ) -> None:
+        """Add a fetched answer to the tally, once: when it was awaited and is there."""
+        with self._lock:
+            if usage is None or reply_id not in self._awaited:
+                return
+            turn, asked = self._awaited.pop(reply_id)
+            self.record_usage(phase, usage)
+            if phase == semconv.PHASE_AGENT:
+                self._replies.append((turn, tool_calls))
+                self._conversation = lambda: [*asked(), *reply()]
 
     def record_usage(self, phase: object, usage: Usage | None) -> None:
         """Add the tokens of a call, the agent's or those of set-up and grading."""

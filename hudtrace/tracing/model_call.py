@@ -153,6 +153,11 @@ class ModelCall:
         return self._attributes.get(semconv.OPERATION) in _ASIDE
 
     @property
+    def fetches(self) -> bool:
+        """Whether the call fetches an answer, whose tokens are another call's."""
+        return self._attributes.get(semconv.OPERATION) == semconv.OP_FETCH_RESPONSE
+
+    @property
     def provider(self) -> str:
         """The value of `gen_ai.provider.name`."""
         return str(self._attributes.get(semconv.PROVIDER, ""))
@@ -175,6 +180,8 @@ class ModelCall:
         usage: Usage | None,
         tool_calls: Calls,
         messages: Conversation,
+        awaited: str | None = None,
+        asked: Conversation | None = None,
         attributes: Mapping[str, Value] | None = None,
         error: BaseException | None = None,
         incomplete: str | None = None,
@@ -182,7 +189,8 @@ class ModelCall:
         """End the call; only the first finish counts.
 
         *deferred* is the content, *tool_calls* and *messages* read it when
-        somebody asks. *incomplete* says why the answer was not read to its
+        somebody asks. *awaited* is the id of an answer that is to be fetched
+        later, *asked* the conversation that it answers. *incomplete* says why the answer was not read to its
         end: closed, cancelled, abandoned or error.
         """
         if self._finished:
@@ -197,14 +205,28 @@ class ModelCall:
             span.set_status(StatusCode.ERROR, message_of(error))
         if incomplete is not None:
             span.set_attribute(semconv.RESPONSE_INCOMPLETE, incomplete)
-        phase = _phase(self.context)
-        if self.episode is not None and self.aside:
-            self.episode.record_usage(phase, usage)
-        elif self.episode is not None:
-            self.episode.record_call(
-                span, self.turn, phase, usage, tool_calls, messages
-            )
+        if self.episode is not None:
+            self._record(self.episode, span, usage, tool_calls, messages)
+            if awaited is not None and asked is not None:
+                self.episode.await_reply(awaited, self.turn, asked)
         span.end()
+
+    def _record(
+        self,
+        episode: Episode,
+        span: Span,
+        usage: Usage | None,
+        tool_calls: Calls,
+        messages: Conversation,
+    ) -> None:
+        phase = _phase(self.context)
+        if self.fetches:
+            reply_id = str(self._attributes.get(semconv.RESPONSE_ID))
+            episode.record_fetched(reply_id, phase, usage, tool_calls, messages)
+        elif self.aside:
+            episode.record_usage(phase, usage)
+        else:
+            episode.record_call(span, self.turn, phase, usage, tool_calls, messages)
 
     def _open(self, context: Context) -> Span:
         self.span = self._tracer.start(

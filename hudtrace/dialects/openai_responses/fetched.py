@@ -1,8 +1,8 @@
 """A response that is fetched once more: what it says, but not what it cost.
 
-The reading half of the dialect, without tokens and without a request. Its
-tokens are those of the call that created it (semantic conventions: a
-`fetch_response` span should not report them).
+The reading half of the dialect, without a request. A reply has no tokens: they
+are those of the call that created it (semantic conventions: a `fetch_response`
+span should not report them).
 """
 
 from __future__ import annotations
@@ -14,9 +14,13 @@ from typing import Any
 from hudtrace import semconv
 from hudtrace.dialects.fields import get, json_or_none
 from hudtrace.dialects.openai_responses import reading, streams
-from hudtrace.dialects.openai_responses.reading import message_key, read_message
-from hudtrace.dialects.openai_responses.streams import body_complete
-from hudtrace.messages import ModelReply, Usage
+from hudtrace.dialects.openai_responses.reading import (
+    message_key,
+    read_message,
+    read_usage,
+)
+from hudtrace.dialects.openai_responses.streams import body_complete, body_usage
+from hudtrace.messages import ModelReply
 
 
 def request_messages(body: Mapping[str, Any]) -> list[Any]:
@@ -36,28 +40,15 @@ def request_parameters(body: Mapping[str, Any]) -> dict[str, Any]:
 
 def read_response(response: Any) -> ModelReply:
     """Read a response: the SDK's object or the JSON body."""
-    reply = _without_usage(reading.read_response(response))
-    status = get(response, "status")
-    if isinstance(status, str):
-        reply.attributes[semconv.RESPONSE_STATUS] = status
-    return reply
-
-
-def read_usage(response: Any) -> Usage | None:
-    """Return None: these tokens have been counted."""
-    return None
+    return _with_status(_without_usage(reading.read_response(response)), response)
 
 
 def read_body(body: bytes, *, stream: bool) -> ModelReply:
     """Read the bytes of a response, of which the end may be missing."""
     if not stream:
         return read_response(json_or_none(body))
-    return _without_usage(streams.read_body(body, stream=True))
-
-
-def body_usage(body: bytes, *, stream: bool) -> Usage | None:
-    """Return None: these tokens have been counted."""
-    return None
+    reply = _without_usage(streams.read_body(body, stream=True))
+    return _with_status(reply, get(streams.last_event(body), "response"))
 
 
 def body_error(body: bytes, *, stream: bool) -> str | None:
@@ -67,6 +58,13 @@ def body_error(body: bytes, *, stream: bool) -> str | None:
 
 def _without_usage(reply: ModelReply) -> ModelReply:
     return replace(reply, usage=None)
+
+
+def _with_status(reply: ModelReply, response: Any) -> ModelReply:
+    status = get(response, "status")
+    if isinstance(status, str):
+        reply.attributes[semconv.RESPONSE_STATUS] = status
+    return reply
 
 
 __all__ = [

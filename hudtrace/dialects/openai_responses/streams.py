@@ -210,7 +210,7 @@ def read_body(body: bytes, *, stream: bool) -> ModelReply:
     """Read the bytes of a response, of which the end may be missing."""
     if not stream and not body.lstrip().startswith((b"data:", b"event:")):
         return read_response(json_or_none(body))
-    last = _last_event(body)
+    last = last_event(body)
     fold = StreamFold()
     if get(last, "type") in _LAST and get(get(last, "response"), "output"):
         fold.add(last)
@@ -222,12 +222,12 @@ def read_body(body: bytes, *, stream: bool) -> ModelReply:
 
 def body_usage(body: bytes, *, stream: bool) -> Usage | None:
     """Find the usage in the bytes of a response without reading the rest."""
-    return read_usage(_last_event(body) if stream else json_or_none(body))
+    return read_usage(last_event(body) if stream else json_or_none(body))
 
 
 def body_error(body: bytes, *, stream: bool) -> str | None:
     """Return the message of an error that the server sent instead of an answer."""
-    last = _last_event(body) if stream else json_or_none(body)
+    last = last_event(body) if stream else json_or_none(body)
     error = response_error(get(last, "response") or last)
     if error is None and get(last, "type") == "error":
         return str(get(last, "message") or "the stream ended with an error")
@@ -238,11 +238,12 @@ def body_complete(body: bytes, *, stream: bool) -> bool:
     """Say whether the model came to its end in the bytes that were read."""
     if not stream:
         return json_or_none(body) is not None
-    kind = get(_last_event(body), "type")
+    kind = get(last_event(body), "type")
     return isinstance(kind, str) and (kind in _LAST or kind == "error")
 
 
-def _last_event(body: bytes) -> Any:
+def last_event(body: bytes) -> Any:
+    """Return the last event in *body* that is whole, None if there is none."""
     return next(events_of(body, backwards=True), None)
 
 
