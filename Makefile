@@ -37,11 +37,11 @@ format: $(VENV)/.check  ## put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.test  ## print the benchmark tables (a quarter of an hour)
+bench: $(VENV)/.test  ## print the benchmark tables (half an hour)
 	$(BIN)/python -m benchmarks.spans
 	$(BIN)/python -m benchmarks.episodes
 	$(BIN)/python -m benchmarks.imports
-	$(BIN)/python -m benchmarks.peers
+	$(BIN)/python -m benchmarks.calls
 	$(BIN)/python -m benchmarks.queries
 
 test-lowest:  ## run the tests with the oldest dependencies that are allowed

@@ -1,4 +1,4 @@
-"""Episodes and model calls through the openai client, traced beside untraced.
+"""Episodes through the openai client, traced beside untraced.
 
 An episode is two model calls, one tool call and a reward. The model is a
 bare server that answers over real HTTP, in a process that is not measured.
@@ -8,62 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import resource
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.model import CHUNKS
+from benchmarks.model import TOOLS, client, model_server
 from benchmarks.rounds import Figures, middle, print_rows, race, ratio, serve
 
 EPISODES = 300
-CALLS = 600
-STREAMS = 150
-URL = "HUDTRACE_BENCHMARK_MODEL"
-TOOLS: Any = [
-    {
-        "type": "function",
-        "function": {
-            "name": "lookup",
-            "description": "Look something up.",
-            "parameters": {
-                "type": "object",
-                "properties": {"name": {"type": "string"}},
-                "required": ["name"],
-                "additionalProperties": False,
-            },
-        },
-    }
-]
-
-
-@contextmanager
-def model_server() -> Iterator[None]:
-    """Run the model beside the contenders, which find it by its variable."""
-    command = [sys.executable, "-m", "benchmarks.model"]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as server:
-        assert server.stdin is not None
-        assert server.stdout is not None
-        os.environ[URL] = server.stdout.readline().strip()
-        try:
-            yield
-        finally:
-            server.stdin.close()
-
-
-def client(make: Any = None) -> Any:
-    """Return a real client of the model server."""
-    from openai import AsyncOpenAI
-
-    return (make or AsyncOpenAI)(base_url=os.environ[URL], api_key="x", max_retries=0)
 
 
 def lookup(name: str) -> str:
@@ -168,49 +124,6 @@ def _episodes(episode: Callable[[Any], Any], flush: Callable[[], object]) -> Fig
     return {"cpu": time.process_time() - cpu, "wall": wall, "rss": peak}
 
 
-def calls(instrumented: bool, stream: bool, prompt: str) -> Callable[[], Figures]:
-    """Model calls one after another, instrumented by hudtrace or not."""
-    if not instrumented:
-        return plain_calls(stream, prompt)
-    import hudtrace as hud
-
-    folder = Path(tempfile.mkdtemp(prefix="hudtrace-bench-"))
-    hud.configure(store=folder / "traces.db", quiet=True)
-    return plain_calls(stream, prompt, lambda: hud.flush(60))
-
-
-def plain_calls(
-    stream: bool,
-    prompt: str,
-    flush: Callable[[], object] = lambda: None,
-    make: Any = None,
-) -> Callable[[], Figures]:
-    """Model calls one after another, through *make*'s client or openai's."""
-    numbers = iter(range(10**9))
-
-    async def run() -> None:
-        openai = client(make)
-        for _ in range(STREAMS if stream else CALLS):
-            text = f"{next(numbers)} {prompt}" if len(prompt) > 1000 else prompt
-            messages: Any = [{"role": "user", "content": text}]
-            answer = await openai.chat.completions.create(
-                model="scripted-1", messages=messages, tools=TOOLS, stream=stream
-            )
-            if stream:
-                async for _ in answer:
-                    pass
-        await openai.close()
-
-    def measure() -> Figures:
-        cpu = time.process_time()
-        asyncio.run(run())
-        flush()
-        return {"cpu": time.process_time() - cpu}
-
-    return measure
-
-
-LONG = " ".join(f"word{n % 997}" for n in range(18_000))
 CONTENDERS: dict[str, Callable[[], Callable[[], Figures]]] = {
     "untraced": untraced,
     "inline": traced("loop"),
@@ -218,12 +131,6 @@ CONTENDERS: dict[str, Callable[[], Callable[[], Figures]]] = {
     "dead": traced("loop", "http://127.0.0.1:9/v1/traces"),
     "untraced-500": untraced,
     "inline-500": traced("loop"),
-    "call-bare": lambda: calls(False, False, "hello"),
-    "call": lambda: calls(True, False, "hello"),
-    "stream-bare": lambda: calls(False, True, "hello"),
-    "stream": lambda: calls(True, True, "hello"),
-    "long-bare": lambda: calls(False, False, LONG),
-    "long": lambda: calls(True, False, LONG),
 }
 
 
@@ -233,12 +140,10 @@ def main(rounds: int = 11) -> None:
     with model_server():
         fifty = race(here, ["untraced", "inline", "thread", "dead"], rounds)
         five_hundred = race(here, ["untraced-500", "inline-500"], 3)
-        single = race(here, ["call-bare", "call", "stream-bare", "stream"], rounds)
-        long = race(here, ["long-bare", "long"], rounds)
     base, many = fifty["untraced"], five_hundred["untraced-500"]
     per = EPISODES / 1000
     print_rows(
-        "Episodes and calls (CPU, all threads, with the durable store)",
+        "Episodes (CPU, all threads, with the durable store)",
         [
             (
                 "episode, 50 at once, tool in the loop",
@@ -264,21 +169,6 @@ def main(rounds: int = 11) -> None:
                 f"{middle(five_hundred['inline-500'], 'rss'):.0f} to "
                 f"{middle(many, 'rss'):.0f} MB",
                 "<= 1.5",
-            ),
-            (
-                "call with content",
-                ratio(single["call"], single["call-bare"], "cpu"),
-                "<= 1.18",
-            ),
-            (
-                f"stream of {CHUNKS} chunks with content",
-                ratio(single["stream"], single["stream-bare"], "cpu"),
-                "<= 1.20",
-            ),
-            (
-                "call with a new 30,000-token prompt",
-                ratio(long["long"], long["long-bare"], "cpu"),
-                "<= 1.3 (reach)",
             ),
         ],
     )

@@ -7,10 +7,30 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 CHUNKS = 50
+URL = "HUDTRACE_BENCHMARK_MODEL"
+TOOLS: Any = [
+    {
+        "type": "function",
+        "function": {
+            "name": "lookup",
+            "description": "Look something up.",
+            "parameters": {
+                "type": "object",
+                "properties": {"name": {"type": "string"}},
+                "required": ["name"],
+                "additionalProperties": False,
+            },
+        },
+    }
+]
 _HEAD = {
     "id": "chatcmpl-benchmark",
     "created": 1764000000,
@@ -90,6 +110,29 @@ async def serve() -> None:
     port = server.sockets[0].getsockname()[1]
     print(f"http://127.0.0.1:{port}/v1", flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
+
+
+@contextmanager
+def model_server() -> Iterator[None]:
+    """Run the model beside the contenders, which find it by its variable."""
+    command = [sys.executable, "-m", "benchmarks.model"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        os.environ[URL] = server.stdout.readline().strip()
+        try:
+            yield
+        finally:
+            server.stdin.close()
+
+
+def client(make: Any = None) -> Any:
+    """Return a real client of the model server."""
+    from openai import AsyncOpenAI
+
+    return (make or AsyncOpenAI)(base_url=os.environ[URL], api_key="x", max_retries=0)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Runs contenders side by side and prints ratios: median of interleaved rounds.
+"""Runs contenders side by side and prints ratios: medians of interleaved rounds.
 
 Each contender is one process that lives through all rounds. It gets a round's
 number on stdin and answers with a JSON line of figures. Rounds are longer than
@@ -84,10 +84,10 @@ def cache_folder(name: str) -> Path:
 
 
 def ratio(ours: Sequence[Figures], base: Sequence[Figures], key: str) -> str:
-    """Return the median (min to max) of the rounds' ratios of one figure."""
+    """Return the median (and quartiles) of the rounds' ratios of one figure."""
     ratios = [a[key] / b[key] for a, b in zip(ours, base, strict=True)]
-    low, high = min(ratios), max(ratios)
-    return f"{statistics.median(ratios):.2f} ({low:.2f} to {high:.2f})"
+    low, mid, high = statistics.quantiles(ratios, n=4, method="inclusive")
+    return f"{mid:.2f} ({low:.2f} to {high:.2f})"
 
 
 def middle(rounds: Sequence[Figures], key: str) -> float:

@@ -7,10 +7,13 @@ to its durable store. Content is recorded by all of them.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
+import tempfile
 import threading
+import time
 import venv
 from collections.abc import Callable
 from http.server import ThreadingHTTPServer
@@ -18,8 +21,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.episodes import LONG, calls, model_server, plain_calls
-from benchmarks.rounds import Figures, print_rows, race, ratio, serve
+from benchmarks.model import TOOLS, client, model_server
+from benchmarks.rounds import (
+    Figures,
+    cache_folder,
+    middle,
+    print_rows,
+    race,
+    ratio,
+    serve,
+)
 from benchmarks.spans import Sink
 
 SINK = "HUDTRACE_BENCHMARK_SINK"
@@ -31,14 +42,16 @@ PEERS = {
     "Logfire": ["logfire==5.4.0", EXPORTER],
     "Langfuse": ["langfuse==5.0.4", EXPORTER],
 }
+CALLS, STREAMS = 600, 150  # a round is longer than three commits
+LONG = " ".join(f"word{n % 997}" for n in range(18_000))
 WORK = {"call": (False, "hello"), "stream": (True, "hello"), "long": (False, LONG)}
+GOALS = {"call": "<= 1.18", "stream": "<= 1.20", "long": "<= 1.3 (reach)"}
 
 
 def python_of(peer: str) -> str:
     """Return the interpreter of a peer's environment, made where it is missing."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     openai = f"openai=={version('openai')}"
-    folder = cache / "hudtrace" / "peers" / f"{peer}-{version('openai')}"
+    folder = cache_folder("peers") / f"{peer}-{version('openai')}"
     python = str(folder / "bin" / "python")
     if not (folder / "ready").exists():
         print(f"installing {peer} …", file=sys.stderr)
@@ -98,24 +111,67 @@ def instrument(peer: str) -> Callable[[], object]:
     return made.force_flush
 
 
+def calls(
+    stream: bool,
+    prompt: str,
+    flush: Callable[[], object] = lambda: None,
+    make: Any = None,
+) -> Callable[[], Figures]:
+    """Model calls one after another, through *make*'s client or openai's."""
+    count = STREAMS if stream else CALLS
+    numbers = iter(range(10**9))
+
+    async def run() -> None:
+        openai = client(make)
+        for _ in range(count):
+            text = f"{next(numbers)} {prompt}" if len(prompt) > 1000 else prompt
+            messages: Any = [{"role": "user", "content": text}]
+            answer = await openai.chat.completions.create(
+                model="scripted-1", messages=messages, tools=TOOLS, stream=stream
+            )
+            if stream:
+                async for _ in answer:
+                    pass
+        await openai.close()
+
+    def measure() -> Figures:
+        cpu = time.process_time()
+        asyncio.run(run())
+        flush()
+        return {"cpu": (time.process_time() - cpu) / count}
+
+    return measure
+
+
+def ours(stream: bool, prompt: str) -> Callable[[], Figures]:
+    """Model calls instrumented by hudtrace."""
+    import hudtrace as hud
+
+    folder = Path(tempfile.mkdtemp(prefix="hudtrace-bench-"))
+    hud.configure(store=folder / "traces.db", quiet=True)
+    return calls(stream, prompt, lambda: hud.flush(60))
+
+
 def contender(name: str) -> Callable[[], Callable[[], Figures]]:
     """Return how to set up `peer/work`."""
     peer, _, work = name.partition("/")
     stream, prompt = WORK[work]
-    if peer in ("bare", "hudtrace"):
-        return lambda: calls(peer == "hudtrace", stream, prompt)
+    if peer == "bare":
+        return lambda: calls(stream, prompt)
+    if peer == "hudtrace":
+        return lambda: ours(stream, prompt)
 
     def setup() -> Callable[[], Figures]:
         flush = instrument(peer)
-        client = None
+        make = None
         if peer == "Langfuse":
-            from langfuse.openai import AsyncOpenAI as client
-        return plain_calls(stream, prompt, flush, client)
+            from langfuse.openai import AsyncOpenAI as make
+        return calls(stream, prompt, flush, make)
 
     return setup
 
 
-def main(rounds: int = 7) -> None:
+def main(rounds: int = 11) -> None:
     """Print the table."""
     sink = ThreadingHTTPServer(("127.0.0.1", 0), Sink)
     threading.Thread(target=sink.serve_forever, daemon=True).start()
@@ -126,10 +182,12 @@ def main(rounds: int = 7) -> None:
         for work in WORK:
             names = [f"{each}/{work}" for each in ("bare", "hudtrace", *PEERS)]
             of = {f"{peer}/{work}": python for peer, python in pythons.items()}
-            results = race("benchmarks.peers", names, rounds, of)
-            for name in names[1:]:
-                figure = ratio(results[name], results[names[0]], "cpu")
-                goal = "below every other" if name.startswith("hudtrace") else "-"
+            results = race("benchmarks.calls", names, rounds, of)
+            base = results.pop(f"bare/{work}")
+            for name, figures in results.items():
+                added = (middle(figures, "cpu") - middle(base, "cpu")) * 1e6
+                figure = f"{ratio(figures, base, 'cpu')}; {added:.0f} µs added"
+                goal = f"{GOALS[work]}, the least" if "hudtrace" in name else "-"
                 rows.append((f"{work}: {name.partition('/')[0]}", figure, goal))
     print_rows("Model calls with content, to the bare client (CPU)", rows)
 
