@@ -168,7 +168,7 @@ def _plain_delta(chunk: Any) -> str | None:
             and delta.function_call is None
             and not delta.model_extra
         )
-    except (AttributeError, TypeError, IndexError):
+    except (AttributeError, TypeError, LookupError):
         return None
     return text if plain else None
 

@@ -212,7 +212,7 @@ def read_body(body: bytes, *, stream: bool) -> ModelReply:
         return read_response(json_or_none(body))
     last = last_event(body)
     fold = StreamFold()
-    if get(last, "type") in _LAST and get(get(last, "response"), "output"):
+    if _ends(last) and get(get(last, "response"), "output"):
         fold.add(last)
     else:
         for event in events_of(body):
@@ -238,7 +238,11 @@ def body_complete(body: bytes, *, stream: bool) -> bool:
     """Say whether the model came to its end in the bytes that were read."""
     if not stream:
         return json_or_none(body) is not None
-    kind = get(last_event(body), "type")
+    return _ends(last_event(body))
+
+
+def _ends(event: Any) -> bool:
+    kind = get(event, "type")
     return isinstance(kind, str) and (kind in _LAST or kind == "error")
 
 
