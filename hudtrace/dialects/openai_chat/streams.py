@@ -126,7 +126,7 @@ class _Choice:
 
     def _add_call(self, call: Any) -> None:
         index = get(call, "index")
-        if index is None:
+        if not isinstance(index, int | str):
             index = len(self.calls)
         empty = {"id": None, "function": {"name": "", "arguments": ""}}
         entry = self.calls.setdefault(index, empty)
