@@ -45,7 +45,8 @@ bench: $(VENV)/.test  ## print the benchmark tables (half an hour)
 	$(BIN)/python -m benchmarks.queries
 
 test-lowest:  ## run the tests with the oldest dependencies that are allowed
-	@$(MAKE) --no-print-directory VENV=.venv-lowest CONSTRAINTS=constraints/lowest.txt test
+	@$(MAKE) --no-print-directory VENV=.venv-lowest CONSTRAINTS=constraints/lowest.txt \
+		GROUPS=test test
 
 test-gemini-legacy: $(BIN)/python  ## test google.generativeai, in an environment of its own
 	@tools/gemini_legacy.sh $(BIN)/python
@@ -66,6 +67,7 @@ clean:  ## remove what the other targets made
 # Environments -----------------------------------------------------------------
 
 CONSTRAINTS ?= constraints/test.txt
+GROUPS ?= test instrumentors
 ifneq ($(UV),)
 INSTALL = VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip install -q
 else
@@ -89,7 +91,7 @@ $(VENV)/.demo: pyproject.toml constraints/test.txt | $(BIN)/python
 
 $(VENV)/.test: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 	@echo "setting up $(VENV) for tests …" >&2
-	@$(INSTALL) -c $(CONSTRAINTS) -e '.[openai,anthropic,google]' $$($(BIN)/python tools/group.py test)
+	@$(INSTALL) -c $(CONSTRAINTS) -e '.[openai,anthropic,google]' $$($(BIN)/python tools/group.py $(GROUPS))
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.check: $(VENV)/.test

@@ -1,4 +1,4 @@
-"""Print the requirements of a dependency group; older pips cannot read groups."""
+"""Print the requirements of dependency groups; older pips cannot read groups."""
 
 from __future__ import annotations
 
@@ -22,4 +22,4 @@ def requirements(groups: dict[str, Any], name: str) -> list[str]:
 if __name__ == "__main__":
     project = Path(__file__).parent.parent / "pyproject.toml"
     groups = tomllib.loads(project.read_text("utf-8"))["dependency-groups"]
-    print(" ".join(requirements(groups, sys.argv[1])))
+    print(" ".join(r for name in sys.argv[1:] for r in requirements(groups, name)))

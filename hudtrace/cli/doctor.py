@@ -218,8 +218,8 @@ def _others() -> Iterator[Finding]:
         if any(client in point.name for client in CLIENTS):
             made_by = point.dist.name if point.dist else point.value
             why = (
-                f"{made_by} traces {point.name} as well where it is switched on: its "
-                f"spans stand beside ours in an eval's trace"
+                f"{made_by} traces {point.name} as well where it is switched on: in an "
+                f"eval's trace our spans of the calls stand for its own"
             )
             yield Finding("others", "note", why)
     for name in namesakes():

@@ -297,7 +297,8 @@ class Pipeline:
         try:
             self._learn(secrets)
             written = self._rows.add(gathered.batch, span)
-            if self.hand_over and hasattr(span, "stamp"):  # ours: not seen there
+            # Ours are not seen there, but for those that have a twin.
+            if self.hand_over and not getattr(span, "twin", True):
                 full = self.settings.content == "full"
                 readable = as_readable(written, self._redactor, full)
                 gathered.handed_over.append(readable)

@@ -11,6 +11,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from hudtrace.delivery.pipeline import Pipeline
 from hudtrace.notices import internal_error
 from hudtrace.tracing.spans import ABANDON, STAMP, Abandon, Stamp
+from hudtrace.tracing.twins import is_twin, may_be_twin, note
 
 
 class ForeignSpans(SpanProcessor):
@@ -33,6 +34,10 @@ class ForeignSpans(SpanProcessor):
             stamp = context.get(STAMP)
             if not isinstance(stamp, Stamp):
                 return
+            suspect = may_be_twin(span)
+            if suspect and is_twin(span):
+                note(span)
+                return
             abandon = context.get(ABANDON)
             if isinstance(abandon, Abandon) and abandon.given_up:
                 abandon.dropped += 1
@@ -40,7 +45,8 @@ class ForeignSpans(SpanProcessor):
             for key, value in stamp.attributes.items():
                 span.set_attribute(key, value)
             self._ours.add(span.context.span_id)
-            self.pipeline.started(span)
+            if not suspect:  # else its end tells
+                self.pipeline.started(span)
         except Exception as error:
             internal_error("noting a span's start", error)
 
@@ -50,6 +56,10 @@ class ForeignSpans(SpanProcessor):
             ids = span.context
             if ids is not None and ids.span_id in self._ours:
                 self._ours.discard(ids.span_id)
+                if may_be_twin(span):
+                    if is_twin(span):
+                        return
+                    self.pipeline.started(span)
                 self.pipeline.ended(span)
         except Exception as error:
             internal_error("storing a span", error)

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from hudtrace.errors import ConfigurationError
 from hudtrace.instrumentation.imports import when_imported
 from hudtrace.notices import internal_error
+from hudtrace.tracing.twins import traced
 
 #: Client package → the module here that knows where to hook into it.
 CLIENTS = {
@@ -51,6 +52,7 @@ def _patch(name: str) -> None:
         return
     if undo is not None:
         _undo[name] = undo
+        traced.add(name)
 
 
 def _installed(name: str) -> bool:
@@ -63,5 +65,6 @@ def _installed(name: str) -> bool:
 def uninstrument() -> None:
     """Give the clients back as they were."""
     while _undo:
-        _, undo = _undo.popitem()
+        name, undo = _undo.popitem()
+        traced.discard(name)
         undo()

@@ -42,6 +42,7 @@ from hudtrace.tracing.spans import (
     message_of,
     with_span,
 )
+from hudtrace.tracing.twins import beside_twins
 
 #: Operations that say nothing in the agent's conversation, and are no turns.
 _ASIDE = frozenset({semconv.OP_EMBEDDINGS, semconv.OP_FETCH_RESPONSE})
@@ -140,11 +141,14 @@ class ModelCall:
         episode: Episode | None,
     ) -> ModelCall:
         """Make a call whose place in the tree is known from the start."""
+        twin = False
+        if episode is not None:
+            context, twin = beside_twins(context)
         call = cls(tracer, name, attributes, context)
         call.episode = episode
         if episode is not None and not call.aside:
             call.turn, context = episode.turn_for_call(context)
-        call._open(context)
+        call._open(context).twin = twin
         return call
 
     @property

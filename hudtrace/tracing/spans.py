@@ -132,6 +132,7 @@ class Span(trace.Span):
         "start_time",
         "status",
         "tracer",
+        "twin",
     )
 
     def __init__(
@@ -161,6 +162,7 @@ class Span(trace.Span):
         self.status = _UNSET
         self.events: Sequence[Event] = ()
         self.deferred: Deferred | None = None
+        self.twin = False  # another instrumentor has a span of the same call
         self.dropped_attributes = self.dropped_events = self.dropped_links = 0
 
     @property
