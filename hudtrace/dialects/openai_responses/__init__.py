@@ -5,6 +5,11 @@ sends, reading never raises: what cannot be understood is kept as it is.
 Source: OpenAI API reference, responses.
 """
 
+from hudtrace.dialects.openai_responses.answers import (
+    write_chunks,
+    write_response,
+    write_usage,
+)
 from hudtrace.dialects.openai_responses.calls import export, parse, reply
 from hudtrace.dialects.openai_responses.reading import (
     message_key,
@@ -26,12 +31,9 @@ from hudtrace.dialects.openai_responses.streams import (
     read_body,
 )
 from hudtrace.dialects.openai_responses.writing import (
-    write_chunks,
     write_messages,
     write_request,
-    write_response,
     write_results,
-    write_usage,
 )
 
 name = "openai_responses"
