@@ -18,6 +18,7 @@ from opentelemetry import context as otel_context
 from hudtrace import semconv
 from hudtrace.instrumentation.bodies import watch_body
 from hudtrace.instrumentation.engine import Exchange, guarded
+from hudtrace.instrumentation.hooks import Hooks
 from hudtrace.notices import internal_error, notify_once
 from hudtrace.tracing.model_call import open_call
 
@@ -85,37 +86,19 @@ def patch(client: Client) -> Callable[[], None] | None:
         return None
     hooks = _Hooks(client)
     for kind, wrap in zip(kinds, (_sync, _async), strict=True):
-        hooks.replace(kind, "request", wrap)
-        hooks.replace(kind, "_sleep_for_retry", _noting(_note_retry))
-        hooks.replace(kind, "_process_response", _noting(_note_arrival))
-    hooks.replace(base.BaseClient, "_build_request", _noting(_note_request))
+        hooks.replace(kind, "request", functools.partial(wrap, hooks))
+        hooks.replace(kind, "_sleep_for_retry", _noting(hooks, _note_retry))
+        hooks.replace(kind, "_process_response", _noting(hooks, _note_arrival))
+    hooks.replace(base.BaseClient, "_build_request", _noting(hooks, _note_request))
     return hooks.undo
 
 
-class _Hooks:
+class _Hooks(Hooks):
     """The methods of a client that are replaced; `active` until they are not."""
 
     def __init__(self, client: Client) -> None:
-        self.active = True
+        super().__init__()
         self.client = client
-        self._replaced: list[tuple[Any, str, Any, Any]] = []
-
-    def replace(
-        self, owner: Any, name: str, wrap: Callable[[Any, _Hooks], Any]
-    ) -> None:
-        """Put a wrapper around a method of *owner*, if it has it."""
-        original = vars(owner).get(name)
-        if original is not None:
-            wrapper = functools.wraps(original)(wrap(original, self))
-            setattr(owner, name, wrapper)
-            self._replaced.append((owner, name, original, wrapper))
-
-    def undo(self) -> None:
-        """Give the methods back; one that others have wrapped since only passes on."""
-        self.active = False
-        for owner, name, original, wrapper in self._replaced:
-            if vars(owner).get(name) is wrapper:
-                setattr(owner, name, original)
 
     def begin(self, client: Any, args: Any, kwargs: Any) -> Exchange | None:
         """Open the call if a request is one to a model, else return None."""
@@ -136,7 +119,7 @@ class _Hooks:
         return opened
 
 
-def _sync(original: Callable[..., Any], hooks: _Hooks) -> Callable[..., Any]:
+def _sync(hooks: _Hooks, original: Callable[..., Any]) -> Callable[..., Any]:
     def request(self: Any, *args: Any, **kwargs: Any) -> Any:
         exchange = hooks.begin(self, args, kwargs)
         if exchange is None:
@@ -155,7 +138,7 @@ def _sync(original: Callable[..., Any], hooks: _Hooks) -> Callable[..., Any]:
     return request
 
 
-def _async(original: Callable[..., Any], hooks: _Hooks) -> Callable[..., Any]:
+def _async(hooks: _Hooks, original: Callable[..., Any]) -> Callable[..., Any]:
     async def request(self: Any, *args: Any, **kwargs: Any) -> Any:
         exchange = hooks.begin(self, args, kwargs)
         if exchange is None:
@@ -175,11 +158,11 @@ def _async(original: Callable[..., Any], hooks: _Hooks) -> Callable[..., Any]:
 
 
 def _noting(
-    note: Callable[[Exchange, Any, Mapping[str, Any]], None],
-) -> Callable[[Any, _Hooks], Any]:
+    hooks: _Hooks, note: Callable[[Exchange, Any, Mapping[str, Any]], None]
+) -> Callable[[Any], Any]:
     """Make a wrapper that tells the exchange under way, then passes on."""
 
-    def wrap(original: Callable[..., Any], hooks: _Hooks) -> Callable[..., Any]:
+    def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
         def method(self: Any, *args: Any, **kwargs: Any) -> Any:
             exchange = otel_context.get_value(_EXCHANGE) if hooks.active else None
             if isinstance(exchange, Exchange):
