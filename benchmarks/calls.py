@@ -171,7 +171,7 @@ def contender(name: str) -> Callable[[], Callable[[], Figures]]:
     return setup
 
 
-def main(rounds: int = 11) -> None:
+def main(rounds: int = 12) -> None:
     """Print the table."""
     sink = ThreadingHTTPServer(("127.0.0.1", 0), Sink)
     threading.Thread(target=sink.serve_forever, daemon=True).start()

@@ -134,7 +134,7 @@ CONTENDERS: dict[str, Callable[[], Callable[[], Figures]]] = {
 }
 
 
-def main(rounds: int = 11) -> None:
+def main(rounds: int = 12) -> None:
     """Print the table."""
     here = "benchmarks.episodes"
     with model_server():

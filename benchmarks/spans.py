@@ -141,7 +141,7 @@ def burst(inside_a_loop: bool, count: int, per_second: int = 0) -> str:
     return f"{count - report.stored} of {count} lost"
 
 
-def main(rounds: int = 9) -> None:
+def main(rounds: int = 12) -> None:
     """Print the table."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Sink)
     threading.Thread(target=server.serve_forever, daemon=True).start()
