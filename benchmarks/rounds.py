@@ -103,6 +103,12 @@ def middle(rounds: Sequence[Figures], key: str) -> float:
     return statistics.median(figures[key] for figures in rounds)
 
 
+def lower(rounds: Sequence[Figures], key: str) -> float:
+    """Return the lower quartile of one figure: what else runs only adds to it."""
+    figures = [each[key] for each in rounds]
+    return statistics.quantiles(figures, n=4, method="inclusive")[0]
+
+
 def print_rows(title: str, rows: Sequence[tuple[str, str, str]]) -> None:
     """Print a table: what was measured, the figure, and the goal."""
     width = max(len(row[0]) for row in rows)
