@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import gc
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,14 @@ def run(code: str, names: dict[str, Any], task: Any) -> dict[str, Any]:
     exec(compile(_coroutine(code), "page", "exec"), names)
     result: dict[str, Any] = asyncio.run(names["page"](task))
     return result
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """Let go of what other tests left, and here of the page's open clients."""
+    gc.collect()
+    yield
+    gc.collect()
 
 
 @pytest.fixture
