@@ -23,7 +23,7 @@ test: $(VENV)/.test  ## set up, and run the tests
 	$(BIN)/python -m pytest -n $(JOBS) -q -rs $(ARGS)
 
 test-slow: $(VENV)/.test  ## run the tests that take long, one at a time
-	$(BIN)/python -m pytest -q -m slow $(ARGS)
+	$(BIN)/python -m pytest -q -m slow --timeout 900 $(ARGS)
 
 backends:  ## build a real Jaeger and collector for the tests (needs Go, once)
 	@tools/backends/build.sh

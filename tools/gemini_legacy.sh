@@ -14,7 +14,7 @@ if [ "$(cat "$venv/.key" 2>/dev/null)" = "$key" ]; then
 fi
 echo "setting up $venv …" >&2
 set -- -c constraints/gemini-legacy.txt -e '.[openai,anthropic]' \
-    google-generativeai pytest pytest-asyncio
+    google-generativeai pytest pytest-asyncio pytest-timeout
 if command -v uv >/dev/null 2>&1; then
     uv venv -q --allow-existing --python "$python" "$venv"
     VIRTUAL_ENV="$venv" uv pip install -q "$@"
