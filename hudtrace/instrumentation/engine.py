@@ -155,6 +155,7 @@ class Exchange:
         "arrived",
         "call",
         "first_byte",
+        "options",
         "retries",
     )
 
@@ -172,6 +173,7 @@ class Exchange:
         self.retries = 0
         self.first_byte: int | None = None
         self.arrived: Any = None  # the HTTP response, until it is parsed
+        self.options: Any = None  # the client's own object of the request
         self._dialect = dialect
         self._stream = stream
         self._content = Content(dialect, body, stream=stream)

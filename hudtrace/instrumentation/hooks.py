@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,7 @@ class Hooks:
         """Put a wrapper around a method of *owner*, if it has it."""
         original = vars(owner).get(name)
         if original is not None:
-            wrapper = functools.wraps(original)(wrap(original))
+            wrapper = functools.wraps(original)(wrap(_unbound(original)))
             setattr(owner, name, wrapper)
             self._replaced.append((owner, name, original, wrapper))
 
@@ -28,3 +29,12 @@ class Hooks:
         for owner, name, original, wrapper in self._replaced:
             if vars(owner).get(name) is wrapper:
                 setattr(owner, name, original)
+
+
+def _unbound(method: Any) -> Callable[..., Any]:
+    """Return *method* to be called with its object; others' wrappers must be bound."""
+    if inspect.isfunction(method):
+        return method
+    return lambda self, *args, **kwargs: method.__get__(self, type(self))(
+        *args, **kwargs
+    )

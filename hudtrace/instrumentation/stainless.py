@@ -86,11 +86,22 @@ def patch(client: Client) -> Callable[[], None] | None:
         return None
     hooks = _Hooks(client)
     for kind, wrap in zip(kinds, (_sync, _async), strict=True):
-        hooks.replace(kind, "request", functools.partial(wrap, hooks))
+        for each in (kind, *_overriding(kind, "request")):
+            hooks.replace(each, "request", functools.partial(wrap, hooks))
         hooks.replace(kind, "_sleep_for_retry", _noting(hooks, _note_retry))
         hooks.replace(kind, "_process_response", _noting(hooks, _note_arrival))
     hooks.replace(base.BaseClient, "_build_request", _noting(hooks, _note_request))
     return hooks.undo
+
+
+def _overriding(kind: type, name: str) -> list[type]:
+    """Return the clients that have a method of their own, as others' wrappers are.
+
+    Such a wrapper may go round what it found when it was made, and so past ours.
+    """
+    below = kind.__subclasses__()
+    found = [each for each in below if name in vars(each)]
+    return found + [deep for each in below for deep in _overriding(each, name)]
 
 
 class _Hooks(Hooks):
@@ -105,6 +116,9 @@ class _Hooks(Hooks):
         if not self.active:
             return None
         options = kwargs.get("options") or (args[1] if len(args) > 1 else None)
+        under_way = otel_context.get_value(_EXCHANGE)
+        if isinstance(under_way, Exchange) and under_way.options is options:
+            return None  # a hook further out has seen this request
         if self.client.before is not None:
             before = self.client.before
             guarded("preparing a request", lambda: before(client, options))
@@ -116,6 +130,8 @@ class _Hooks(Hooks):
             "opening a call",
             lambda: _open(self.client, route, client, options, stream),
         )
+        if opened is not None:
+            opened.options = options
         return opened
 
 

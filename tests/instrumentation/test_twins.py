@@ -12,7 +12,8 @@ PROLOGUE = """
 import asyncio
 from {module} import {name}
 {provider}
-{name}().instrument(skip_dep_check=True)
+other = {name}()
+{late} or other.instrument(skip_dep_check=True)
 
 import hudtrace as hud
 from anthropic import Anthropic
@@ -20,6 +21,7 @@ from openai import OpenAI
 from hudtrace.testing import ScriptedModel, captured_spans, say, span_tree
 
 hud.configure(store="off", quiet=True, instrument={instrument})
+{late} and other.instrument(skip_dep_check=True)
 env = hud.Environment("trivia")
 
 @env.scenario("initials")
@@ -77,7 +79,7 @@ def output(
 ) -> str:
     """Run *code* beside an instrumentor; return what it prints."""
     pytest.importorskip(module)
-    how = {"provider": "", "instrument": True, **how}
+    how = {"provider": "", "instrument": True, "late": False, **how}
     script = PROLOGUE.format(module=module, name=name, **how) + code
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", script],
@@ -98,16 +100,19 @@ def output(
         "opentelemetry.instrumentation.openai",
     ],
 )
-def test_openai(module: str) -> None:
+@pytest.mark.parametrize("late", [False, True])
+def test_openai(module: str, late: bool) -> None:
     """Chat Completions and Responses: the tree is what it is without the other."""
-    assert output("print(span_tree(asyncio.run(run(openai_calls))))", module) == TREE
+    code = "print(span_tree(asyncio.run(run(openai_calls))))"
+    assert output(code, module, late=late) == TREE
 
 
-def test_anthropic() -> None:
+@pytest.mark.parametrize("late", [False, True])
+def test_anthropic(late: bool) -> None:
     """The same with Anthropic's client."""
     module, name = "openinference.instrumentation.anthropic", "AnthropicInstrumentor"
     code = "print(span_tree(asyncio.run(run(anthropic_calls))))"
-    assert output(code, module, name) == TREE
+    assert output(code, module, name, late=late) == TREE
 
 
 def test_without_our_instrumentation() -> None:
