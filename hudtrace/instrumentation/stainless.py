@@ -94,12 +94,12 @@ def patch(client: Client) -> Callable[[], None] | None:
     return hooks.undo
 
 
-def _overriding(kind: type, name: str) -> list[type]:
+def _overriding(kind: Any, name: str) -> list[Any]:
     """Return the clients that have a method of their own, as others' wrappers are.
 
     Such a wrapper may go round what it found when it was made, and so past ours.
     """
-    below = kind.__subclasses__()
+    below: list[Any] = kind.__subclasses__()
     found = [each for each in below if name in vars(each)]
     return found + [deep for each in below for deep in _overriding(each, name)]
 
