@@ -11,10 +11,11 @@ BIN := $(VENV)/bin
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow backends check format bench test-lowest test-gemini-legacy constraints clean
+.PHONY: help demo test test-slow backends check format bench test-lowest test-gemini-legacy frameworks \
+	constraints frameworks-constraints clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-23s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo  ## set up, and run an eval of two agents, offline
 	@$(BIN)/hudtrace demo
@@ -51,6 +52,12 @@ test-lowest:  ## run the tests with the oldest dependencies that are allowed
 test-gemini-legacy: $(BIN)/python  ## test google.generativeai, in an environment of its own
 	@tools/gemini_legacy.sh $(BIN)/python
 	@$${XDG_CACHE_HOME:-$$HOME/.cache}/hudtrace/gemini-legacy/bin/python -m pytest -q -rs tests/legacy_gemini $(ARGS)
+
+frameworks:  ## test agent frameworks (SET=name for one set, ARGS for pytest, UPDATE=1)
+	@$(PYTHON) tools/frameworks.py run $(SET) $(if $(UPDATE),--update) $(if $(ARGS),-- $(ARGS))
+
+frameworks-constraints:  ## compile the exact versions of frameworks (SET=name; needs uv)
+	@$(PYTHON) tools/frameworks.py compile $(SET)
 
 constraints: EXTRAS = --extra openai --extra anthropic --extra google
 constraints:  ## compile the exact versions that the tests use (needs uv)

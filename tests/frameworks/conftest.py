@@ -1,0 +1,38 @@
+"""What the tests of agent frameworks share; `make frameworks` runs them.
+
+A test module begins with `agents = framework("agents")`: without the package the
+module is skipped, except in an environment whose set says that it is there. A test
+marked `section(page section, distribution, form)` is a row of the table in
+docs/frameworks.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+
+import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Know the marker."""
+    config.addinivalue_line(
+        "markers",
+        "section(name, framework, form, result='reward 1.0'): a row of the table",
+    )
+
+
+@pytest.fixture(autouse=True)
+def row(
+    request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
+) -> Iterator[None]:
+    """Note what the test is about, for the table."""
+    marker = request.node.get_closest_marker("section")
+    if marker is not None:
+        name, framework, form = marker.args
+        record_property("section", name)
+        record_property("framework", framework)
+        record_property("version", version(framework))
+        record_property("form", form)
+        record_property("result", marker.kwargs.get("result", "reward 1.0"))
+    yield
