@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from hudtrace.errors import InvalidArguments
+from hudtrace.messages import to_json
+from hudtrace.nulls import without_stray_nulls
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -34,7 +36,7 @@ class Parameters:
         """
         from pydantic import ValidationError
 
-        given = _without_stray_nulls(arguments, self)
+        given = without_stray_nulls(dict(arguments), self.schema)
         known = {k: v for k, v in given.items() if k in self.aliases}
         extra = {k: v for k, v in given.items() if k not in self.aliases}
         problems = [] if self.open else [_unexpected(k, self.aliases) for k in extra]
@@ -165,39 +167,24 @@ def _described(docstring: str) -> Mapping[str, str]:
     return {p.arg_name: p.description for p in parsed.params if p.description}
 
 
-def _without_stray_nulls(
-    arguments: Mapping[str, Any], parameters: Parameters
-) -> dict[str, Any]:
-    """Drop nulls where no null is allowed but a default is: strict mode sends them."""
-    kept = dict(arguments)
-    required = set(parameters.schema.get("required", ()))
-    for name, value in arguments.items():
-        if value is not None or name in required or name not in parameters.aliases:
-            continue
-        if not _allows_null(parameters.schema["properties"].get(name, {})):
-            del kept[name]
-    return kept
-
-
-def _allows_null(schema: Json) -> bool:
-    if not schema.keys() & {"type", "anyOf", "oneOf", "enum", "const", "$ref", "allOf"}:
-        return True
-    kinds = schema.get("type")
-    if kinds == "null" or (isinstance(kinds, list) and "null" in kinds):
-        return True
-    if None in schema.get("enum", ()):
-        return True
-    return any(
-        _allows_null(option)
-        for option in (*schema.get("anyOf", ()), *schema.get("oneOf", ()))
-    )
+#: What pydantic calls by the names of Python's types.
+_EXPECTED = {
+    "an object": ("dict_type", "mapping_type", "model_type", "model_attributes_type")
+    + ("dataclass_type", "typed_dict_type"),
+    "an array": ("list_type", "tuple_type", "set_type", "frozen_set_type")
+    + ("iterable_type", "iteration_error"),
+    "null": ("none_required",),
+}
+_WORDS = {kind: words for words, kinds in _EXPECTED.items() for kind in kinds}
 
 
 def _line(detail: Any) -> str:
     where = ".".join(str(part) for part in detail["loc"]) or "arguments"
     if detail["type"] == "missing":
         return f"- {where}: missing, but required"
-    return f"- {where}: {detail['msg']} (got {detail.get('input')!r:.60})"
+    words = _WORDS.get(detail["type"])
+    wrong = f"Input should be {words}" if words else detail["msg"]
+    return f"- {where}: {wrong} (got {to_json(detail.get('input')):.60})"
 
 
 def _unexpected(name: str, known: Mapping[str, str]) -> str:

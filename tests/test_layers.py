@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = {
     0: "errors semconv settings messages notices progress",
-    1: "tools schema threads grading tree tracing delivery store backends dialects prices",
-    2: "task scenario scenario_run environment hub frameworks formats instrumentation",
+    1: "tools schema nulls threads grading tree tracing delivery store backends dialects prices",
+    2: "task prompts scenario scenario_run environment hub frameworks formats instrumentation",
     3: "runtime carriers record limits result toolbox context bare jobs evaluation comparison verdicts chat",
     4: "testing cli __main__",
 }

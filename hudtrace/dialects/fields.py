@@ -77,7 +77,10 @@ def json_or_none(text: bytes) -> Any:
 
 
 def read_arguments(raw: Any) -> tuple[dict[str, Any] | None, str | None]:
-    """Return the arguments as an object, or None and the problem, for the model."""
+    """Return the arguments as an object, or None and the problem, for the model.
+
+    Nothing, an empty text and a null are what models send for no arguments.
+    """
     if raw is None or raw == "":
         return {}, None
     if isinstance(raw, Mapping):
@@ -86,7 +89,21 @@ def read_arguments(raw: Any) -> tuple[dict[str, Any] | None, str | None]:
         read = json.loads(raw)
     except (TypeError, ValueError, RecursionError) as error:
         return None, f"the arguments are not valid JSON ({error}); send a JSON object"
+    if read is None:
+        return {}, None
     if not isinstance(read, dict):
-        kind = type(read).__name__
-        return None, f"the arguments are a JSON {kind}; send a JSON object"
+        return None, f"the arguments are {json_kind(read)}; send a JSON object"
     return read, None
+
+
+def json_kind(value: Any) -> str:
+    """Return what JSON calls *value*, with its article."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, int | float):
+        return "a number"
+    if isinstance(value, str):
+        return "a string"
+    return "an object" if isinstance(value, Mapping) else "an array"

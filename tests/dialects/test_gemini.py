@@ -559,7 +559,7 @@ def test_replies() -> None:
     """Errors are marked, odd arguments told, and images go back as images."""
     odd = gemini.parse({"functionCall": {"name": "f", "args": "x"}})
     assert odd is not None
-    assert (odd.arguments, "send an object" in str(odd.problem)) == (None, True)
+    assert (odd.arguments, "send a JSON object" in str(odd.problem)) == (None, True)
     failed = gemini.reply(odd, ToolResult.error("no such thing"))
     assert failed["functionResponse"]["response"] == {"error": "no such thing"}
     picture = ToolResult.of([Image(b"\x89PNG", "image/png")])

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hudtrace.dialects.fields import get
+from hudtrace.dialects.fields import get, json_kind
 from hudtrace.dialects.gemini.schemas import gemini_schema
 from hudtrace.dialects.gemini.wires import dict_of
 from hudtrace.tools import Tool, ToolCall, ToolResult
@@ -71,7 +71,7 @@ def parse(native: object) -> ToolCall | None:
     call_id = call.get("id")
     problem = None
     if arguments is not None and not isinstance(arguments, Mapping):
-        problem = f"the arguments are a {type(arguments).__name__}; send an object"
+        problem = f"the arguments are {json_kind(arguments)}; send a JSON object"
     return ToolCall(
         name,
         None if problem else dict(arguments or {}),
