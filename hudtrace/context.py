@@ -111,6 +111,11 @@ class EvalContext:
         return None if result is None else result.reward
 
     @property
+    def stopped_by(self) -> str | None:
+        """The limit that has stopped the body, None if none did."""
+        return None if self._opened is None else self._opened.stopped_by
+
+    @property
     def has_result(self) -> bool:
         """Whether the eval has ended, and `result` can be read."""
         return self._opened is not None and self._opened.record.result is not None
