@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from opentelemetry import context as otel_context
 
 from hudtrace import formats, semconv
+from hudtrace.converters import Converters
 from hudtrace.errors import (
     EnvironmentFailure,
     EvalFinished,
     EvalNotFinished,
     NoCurrentEval,
 )
+from hudtrace.frameworks.agent_tool import AgentTool
 from hudtrace.grading import Grade, SubScore, read_reward
 from hudtrace.limits import LimitGuard
+from hudtrace.loops import Home
 from hudtrace.messages import Message
 from hudtrace.record import Ending, Identity, Record, outcome_of
 from hudtrace.result import EvalResult, Limits
@@ -32,12 +36,12 @@ if TYPE_CHECKING:
     from hudtrace.scenario import Scenario
     from hudtrace.scenario_run import ScenarioRun
     from hudtrace.task import Task
-    from hudtrace.tools import Tool
+    from hudtrace.tools import Tool, ToolCall, ToolResult
 
 OnError = Literal["raise", "record"]
 
 
-class EvalContext:
+class EvalContext(Converters):
     """One run of one task: `async with hud.eval(task) as ctx`.
 
     Entering opens the trace and runs the scenario up to its prompt; leaving
@@ -142,10 +146,9 @@ class EvalContext:
         Raises `UnrecognizedToolCall` for other
         values, `EvalFinished` after the end, and `EnvironmentFailure`.
         """
-        running = self._require_open("call_tool")
+        self._require_open("call_tool")
         form, parsed = formats.recognize(call, arguments, kwargs)
-        await running.record.runtime.pipeline.room()
-        return form.reply(parsed, await running.toolbox.run(parsed))
+        return form.reply(parsed, await self._run_tool(parsed))
 
     async def call_tools(self, calls: Iterable[Any]) -> list[Any]:
         """Run several tool calls at the same time; results keep the order."""
@@ -178,40 +181,6 @@ class EvalContext:
         finally:
             otel_context.detach(token)
             episode.end_turn(turn)
-
-    def as_openai_chat_tools(self, strict: bool = False) -> list[dict[str, Any]]:
-        """Return the tools in OpenAI Chat Completions form."""
-        return formats.openai_chat.export(self._tool_list, strict=strict)
-
-    def as_openai_responses_tools(self, strict: bool = False) -> list[dict[str, Any]]:
-        """Return the tools in OpenAI Responses form."""
-        return formats.openai_responses.export(self._tool_list, strict=strict)
-
-    def as_claude_tools(self, cache_control: bool = False) -> list[dict[str, Any]]:
-        """Return the tools in Anthropic form.
-
-        With *cache_control* the provider may cache them with the prompt.
-        """
-        return formats.anthropic_messages.export(
-            self._tool_list, cache_control=cache_control
-        )
-
-    def as_gemini_tools(self) -> list[dict[str, Any]]:
-        """Return the tools in Gemini form, for google-genai and google.generativeai."""
-        return formats.gemini.export(self._tool_list)
-
-    def as_gemini_tool_config(
-        self, mode: str = "AUTO", allowed_tools: Iterable[str] | None = None
-    ) -> dict[str, Any]:
-        """Return how Gemini may call: *mode* is AUTO, ANY (it must) or NONE.
-
-        *allowed_tools* names those that it may choose from, with ANY.
-        """
-        return formats.gemini.tool_config(mode, allowed_tools)
-
-    def as_tools(self) -> list[Any]:
-        """Return the tools as MCP `Tool` objects."""
-        return formats.mcp.export(self._tool_list)
 
     async def finish(self) -> EvalResult:
         """Grade now and return the result; leaving the block then does nothing.
@@ -299,6 +268,20 @@ class EvalContext:
     def _tool_list(self) -> list[Tool]:
         return list(self._running.toolbox.tools.values())
 
+    def _agent_tools(self) -> list[AgentTool]:
+        return [
+            AgentTool(tool, self._run_tool, self._run_tool_sync)
+            for tool in self._tool_list
+        ]
+
+    async def _run_tool(self, call: ToolCall) -> ToolResult:
+        opened = self._require_open("call_tool")
+        return await opened.home.run(functools.partial(opened.run_tool, call))
+
+    def _run_tool_sync(self, call: ToolCall) -> ToolResult:
+        opened = self._require_open("call_tool")
+        return opened.home.run_sync(functools.partial(opened.run_tool, call))
+
 
 class BoundTool:
     """One tool of one eval as a Python callable: `await ctx.tools["name"](x=1)`."""
@@ -312,7 +295,8 @@ class BoundTool:
     async def __call__(self, **arguments: Any) -> Any:
         """Run the tool: its value, or the exception it raised."""
         opened = self._context._require_open(f"tool {self.name}")
-        return await opened.toolbox.value(self.name, arguments)
+        start = functools.partial(opened.toolbox.value, self.name, arguments)
+        return await opened.home.run(start)
 
 
 class _Opened:
@@ -323,6 +307,7 @@ class _Opened:
     ) -> None:
         self.record = Record(context._identity, context)
         self.toolbox = Toolbox(tools, self.record.episode)
+        self.home = Home()
         self.guard: LimitGuard | None = None
         self.reward_span: Span | None = None
         self.ending = False
@@ -340,6 +325,11 @@ class _Opened:
     def stopped_by_limit(self) -> bool:
         """Whether the body was cancelled by a limit and by nobody else."""
         return self.guard is not None and self.guard.only_cause
+
+    async def run_tool(self, call: ToolCall) -> ToolResult:
+        """Run a tool call, when there is room for its spans."""
+        await self.record.runtime.pipeline.room()
+        return await self.toolbox.run(call)
 
     async def set_up(self, run: ScenarioRun) -> None:
         """Run the scenario to its prompt; on failure, close the episode and raise."""

@@ -13,6 +13,7 @@ from opentelemetry.trace import StatusCode
 
 from hudtrace import semconv
 from hudtrace.errors import EnvironmentFailure, InvalidArguments, UnknownTool
+from hudtrace.locks import SharedLock
 from hudtrace.messages import to_json
 from hudtrace.threads import EpisodeThread
 from hudtrace.tools import (
@@ -75,7 +76,7 @@ class Toolbox:
         self.failure: EnvironmentFailure | None = None
         self._episode = episode
         self._thread = EpisodeThread()
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._locks: dict[str, SharedLock] = {}
 
     async def run(self, call: ToolCall) -> ToolResult:
         """Run *call*; a mistake of the model or a failing tool is a result too.
@@ -127,7 +128,7 @@ class Toolbox:
         try:
             if tool.parallel:
                 return await tool.run(arguments, thread=self._thread)
-            async with self._locks.setdefault(tool.name, asyncio.Lock()):
+            async with self._locks.setdefault(tool.name, SharedLock()):
                 return await tool.run(arguments, thread=self._thread)
         except (TimeoutError, asyncio.CancelledError):
             # Whatever a thread of the tool does from now on is too late.
