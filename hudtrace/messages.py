@@ -8,7 +8,7 @@ Source: semantic-conventions-genai, `model/gen-ai/gen-ai-input-messages.json`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NotRequired, TypedDict
 
@@ -51,30 +51,33 @@ def text_message(role: Literal["system", "user", "assistant"], text: str) -> Mes
     return {"role": role, "parts": [{"type": "text", "content": text}]}
 
 
-def user_message(*contents: str | Sequence[Mapping[str, Any]] | None) -> Message:
-    """Make one message of a user's texts and MCP content blocks."""
+class Prompt(list[Any]):
+    """A scenario's prompt of several pieces: as it was yielded, and as `parts`."""
+
+    def __init__(self, pieces: Iterable[Any], parts: Sequence[Part]) -> None:
+        super().__init__(pieces)
+        self.parts = list(parts)
+
+
+def user_message(*contents: str | Prompt | None) -> Message:
+    """Make one message of a scenario's prompt and a user's texts."""
     parts: list[Part] = []
     for content in contents:
         if isinstance(content, str):
-            parts.append({"type": "text", "content": content})
+            parts.append({"type": "text", "content": encodable(content)})
         elif content is not None:
-            parts += [_block_part(block) for block in content]
+            parts += content.parts
     return {"role": "user", "parts": parts}
 
 
-def _block_part(block: Mapping[str, Any]) -> Part:
-    kind = block.get("type")
-    if kind in ("image", "audio"):
-        return {
-            "type": "blob",
-            "modality": str(kind),
-            "mime_type": block.get("mimeType"),
-            "content": block.get("data"),
-        }
-    if kind == "resource_link":
-        return {"type": "uri", "modality": "file", "uri": str(block.get("uri"))}
-    resource = block.get("resource") or {}
-    return {"type": "text", "content": block.get("text") or resource.get("text") or ""}
+def named(part: Mapping[str, Any]) -> str:
+    """Return words for an image, a sound or a file, where it cannot be shown."""
+    what = part.get("modality") or "file"
+    if part.get("type") != "blob":
+        return f"[{what}: {part.get('uri') or part.get('file_id')}]"
+    data = str(part.get("content") or "")
+    size = len(data) * 3 // 4 - data[-2:].count("=")
+    return f"[{what}: {part.get('mime_type') or 'unknown type'}, {size} bytes]"
 
 
 def text_of(message: Message) -> str:
@@ -159,6 +162,18 @@ class ModelReply:
         return [part for message in self.messages for part in tool_calls_of(message)]
 
 
+def encodable(text: str) -> str:
+    """Return *text* with `�` for halves of characters, which UTF-8 cannot say."""
+    if text.isascii():
+        return text
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        # Two halves that belong together are one character.
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
 def to_json(value: Json) -> str:
     """Return *value* as JSON text; what JSON cannot hold becomes its `str`."""
     from pydantic_core import to_json as encode
@@ -170,4 +185,4 @@ def to_json(value: Json) -> str:
     except Exception:
         # Lone surrogates and the like: kept readable, never an error.
         text = json.dumps(value, ensure_ascii=False, default=str)
-        return text.encode("utf-8", "replace").decode("utf-8")
+        return encodable(text)

@@ -17,6 +17,7 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
 from hudtrace.errors import ScenarioProtocolError
+from hudtrace.prompts import read_prompt
 from hudtrace.threads import EpisodeThread
 
 _LEAVE = object()  # sent instead of an answer: close without grading
@@ -50,12 +51,7 @@ class ScenarioRun:
             self._driver.cancel()
             await asyncio.wait([self._driver])
             raise
-        if not isinstance(prompt, str) and not _is_blocks(prompt):
-            raise ScenarioProtocolError(
-                f"scenario {self._name!r} yielded {prompt!r:.80} as its prompt; its "
-                f"first yield is a str or a list of content blocks"
-            )
-        return prompt
+        return read_prompt(prompt, self._name)
 
     async def grade(self, answer: Any, context: Context) -> Any:
         """Send *answer*, with *context* current inside; return what is yielded.
@@ -203,13 +199,6 @@ def _settle(
         future.cancel()
     else:
         future.set_exception(error)
-
-
-def _is_blocks(prompt: Any) -> bool:
-    return isinstance(prompt, list) and all(
-        isinstance(block, str) or (isinstance(block, dict) and "type" in block)
-        for block in prompt
-    )
 
 
 AnyGenerator = AsyncGenerator[Any, Any] | Generator[Any, Any, Any]

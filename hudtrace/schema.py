@@ -169,13 +169,13 @@ def _described(docstring: str) -> Mapping[str, str]:
 
 #: What pydantic calls by the names of Python's types.
 _EXPECTED = {
-    "an object": ("dict_type", "mapping_type", "model_type", "model_attributes_type")
-    + ("dataclass_type", "typed_dict_type"),
-    "an array": ("list_type", "tuple_type", "set_type", "frozen_set_type")
-    + ("iterable_type", "iteration_error"),
-    "null": ("none_required",),
+    "an object": "dict_type mapping_type model_type model_attributes_type "
+    "dataclass_type typed_dict_type",
+    "an array": "list_type tuple_type set_type frozen_set_type iterable_type "
+    "iteration_error",
+    "null": "none_required",
 }
-_WORDS = {kind: words for words, kinds in _EXPECTED.items() for kind in kinds}
+_WORDS = {kind: words for words, kinds in _EXPECTED.items() for kind in kinds.split()}
 
 
 def _line(detail: Any) -> str:

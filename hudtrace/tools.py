@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict
 
 from hudtrace.errors import ToolError
+from hudtrace.messages import encodable, named
 from hudtrace.schema import Parameters, parameters_of, summary_of
 from hudtrace.threads import EpisodeThread, tool_threads
 
@@ -86,22 +88,33 @@ class ToolResult:
 
     @classmethod
     def of(cls, value: Any) -> ToolResult:
-        """Make a result of whatever a tool returned."""
+        """Make a result of whatever a tool returned.
+
+        Content blocks, images and bytes are blocks, also in a list with texts
+        between them; anything else is JSON. Images inside of a dict or a model
+        are named in its JSON, `[image 1: image/png, 70 bytes]`, and come after it.
+        """
         if isinstance(value, ToolResult):
             return value
         if isinstance(value, str):
-            return cls([{"type": "text", "text": value}], value, _text=value)
+            text = encodable(value)
+            return cls([{"type": "text", "text": text}], text, _text=text)
         blocks = _blocks(value)
         if blocks is not None:
             return cls(blocks)
-        plain = _plain(value)
-        text = plain if isinstance(plain, str) else _json(plain)
-        return cls([{"type": "text", "text": text}], plain, _text=text)
+        plain, images = _plain(value)
+        written = plain if isinstance(plain, str) else _json(plain)
+        text = encodable(written)
+        if text != written:
+            plain = text if isinstance(plain, str) else json.loads(text)
+        content: list[ContentBlock] = [{"type": "text", "text": text}]
+        content += [image.block() for image in images]
+        return cls(content, plain, _text=None if images else text)
 
     @classmethod
     def error(cls, text: str) -> ToolResult:
         """Make a result that tells the model what went wrong."""
-        return cls([{"type": "text", "text": text}], None, is_error=True)
+        return cls([{"type": "text", "text": encodable(text)}], None, is_error=True)
 
     @property
     def text(self) -> str:
@@ -297,28 +310,46 @@ def _returns_coroutine(function: Callable[..., Any]) -> bool:
 
 
 def _blocks(value: Any) -> list[ContentBlock] | None:
-    """Read *value* as content blocks, None if it is something else."""
+    """Read *value* as content blocks, None if it is something else.
+
+    A list is blocks if it has one and its other items are texts, or one that
+    JSON cannot show, like an image.
+    """
     items = value if isinstance(value, list | tuple) else [value]
-    blocks = [_block(item) for item in items]
-    if not blocks or any(block is None for block in blocks):
+    blocks = [content_block(item) for item in items]
+    found = [block for block in blocks if block is not None]
+    plain = all(
+        block is not None or isinstance(item, str)
+        for item, block in zip(items, blocks, strict=True)
+    )
+    if not found or not (plain or any(block["type"] != "text" for block in found)):
         return None
-    return [block for block in blocks if block is not None]
+    made: list[ContentBlock] = []
+    for item, block in zip(items, blocks, strict=True):
+        made += ToolResult.of(item).content if block is None else [block]
+    return made
 
 
-def _block(value: Any) -> ContentBlock | None:
+def content_block(value: Any) -> ContentBlock | None:
+    """Read an `Image`, bytes or an MCP content block (object or dict), else None."""
     if isinstance(value, Image):
         return value.block()
     if isinstance(value, bytes | bytearray):
         return Image(bytes(value), _sniffed(bytes(value))).block()
     kind = getattr(value, "type", None)
     dump = getattr(value, "model_dump", None)
-    if dump is not None and kind in _BLOCK_KEYS:
+    if dump is not None and isinstance(kind, str) and kind in _BLOCK_KEYS:
         value = dump(by_alias=True, exclude_none=True, mode="json")
-    if isinstance(value, Mapping) and value.get("type") in _BLOCK_KEYS:
-        needed = _BLOCK_KEYS[value["type"]]
-        if needed in value:
-            return dict(value)  # type: ignore[return-value]
-    return None
+    if not isinstance(value, Mapping):
+        return None
+    kind = value.get("type")
+    needed = _BLOCK_KEYS.get(kind) if isinstance(kind, str) else None
+    if needed is None or not isinstance(value.get(needed), _NEEDED[needed]):
+        return None
+    block: Any = dict(value)
+    if kind == "text":
+        block["text"] = encodable(block["text"])
+    return block  # type: ignore[no-any-return]
 
 
 _BLOCK_KEYS = {
@@ -328,6 +359,7 @@ _BLOCK_KEYS = {
     "resource": "resource",
     "resource_link": "uri",
 }
+_NEEDED = {"text": str, "data": str, "resource": Mapping, "uri": str}
 _MAGIC = {
     b"\x89PNG": "image/png",
     b"\xff\xd8\xff": "image/jpeg",
@@ -349,20 +381,52 @@ def _block_text(block: ContentBlock) -> str:
     if block["type"] == "resource":
         resource = block.get("resource") or {}
         return str(resource.get("text") or f"[resource {resource.get('uri', '')}]")
-    data = block.get("data", "")
-    size = len(data) * 3 // 4 - data[-2:].count("=")
-    return f"[{block['type']}: {block.get('mimeType', 'unknown type')}, {size} bytes]"
+    if block["type"] == "resource_link":
+        return f"[resource {block.get('uri', '')}]"
+    data, mime_type = block.get("data"), block.get("mimeType")
+    return named(
+        {
+            "type": "blob",
+            "modality": block["type"],
+            "mime_type": mime_type,
+            "content": data,
+        }
+    )
 
 
-def _plain(value: Any) -> Any:
-    """Return *value* as plain data for JSON; text for what has no such form."""
+def _plain(value: Any) -> tuple[Any, list[Image]]:
+    """Return *value* as plain data for JSON, and the images in it.
+
+    What has no such form is text; an image is named.
+    """
     if value is None or isinstance(value, str | int | float | bool):
-        return value
+        return value, []
     from pydantic_core import to_jsonable_python
 
-    return to_jsonable_python(
-        value, fallback=str, serialize_unknown=True, inf_nan_mode="constants"
-    )
+    images: list[Image] = []
+
+    def other(thing: Any) -> str:
+        if not isinstance(thing, Image):
+            return str(thing)
+        images.append(thing)
+        label = f"{thing.mime_type}, {len(thing.data)} bytes"
+        return f"[image {len(images)}: {label}]"
+
+    encodings: tuple[Literal["utf8", "base64"], ...] = ("utf8", "base64")
+    for encoding in encodings:
+        images.clear()
+        with contextlib.suppress(UnicodeError):  # bytes that are no text
+            plain = to_jsonable_python(
+                value,
+                fallback=other,
+                serialize_unknown=True,
+                inf_nan_mode="constants",
+                bytes_mode=encoding,
+            )
+            return plain, images
+    # Halves of characters in a key.
+    images.clear()
+    return json.loads(json.dumps(value, default=other, skipkeys=True)), images
 
 
 def _json(value: Any) -> str:

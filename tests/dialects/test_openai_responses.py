@@ -300,7 +300,13 @@ def test_content_blocks() -> None:
         },
         {"type": "file", "modality": "image", "file_id": "file-1"},
         {"type": "file", "file_id": "file-2"},
-        item["content"][5],
+        {
+            "type": "blob",
+            "modality": "document",
+            "mime_type": "x/y",
+            "content": "CC",
+            "block": {"filename": "f"},
+        },
         {
             "type": "blob",
             "modality": "audio",

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from hudtrace.dialects.fields import as_text, json_or_none, plain
-from hudtrace.messages import Part
+from hudtrace.messages import Part, named
 
 Json = dict[str, Any]
 _PARTS: dict[str, tuple[str, dict[str, str]]] = {
@@ -142,13 +142,13 @@ def _object(arguments: Any) -> Json:
     return {} if arguments in _EMPTY else {"INVALID_JSON": arguments}
 
 
-def _write_source(part: Part) -> Json | None:
+def _write_source(part: Part) -> Json:
     kind = _medium(part)
-    if kind is None:
-        return None
-    named, keys = _SOURCE_OF[part["type"]]
+    if kind is None:  # a sound or a video, which this API cannot be sent
+        return {"type": "text", "text": named(part)}
+    how, keys = _SOURCE_OF[part["type"]]
     given: Json = dict(part)
-    source = {"type": named, **{theirs: given.get(key) for key, theirs in keys.items()}}
+    source = {"type": how, **{theirs: given.get(key) for key, theirs in keys.items()}}
     rest = _without(given, ("type", "modality", "mime_type", *keys))
     return {"type": kind, "source": source, **rest}
 

@@ -146,7 +146,7 @@ def _read_parts(wire: Any) -> list[Part]:
         if content:
             parts.append({"type": "text", "content": content})
     elif isinstance(content, Iterable):
-        parts += [_read_block(block) for block in content]
+        parts += [read_block(block) for block in content]
     elif content is not None:
         parts.append({"type": "text", "content": str(content)})
     refusal = get(wire, "refusal")
@@ -162,7 +162,8 @@ def _read_parts(wire: Any) -> list[Part]:
     return parts
 
 
-def _read_block(block: Any) -> Part:
+def read_block(block: Any) -> Part:
+    """Read one block of a message's content; of a kind we do not know, it is kept."""
     kind = get(block, "type")
     if isinstance(block, str):
         return {"type": "text", "content": block}
@@ -171,10 +172,12 @@ def _read_block(block: Any) -> Part:
     if kind == "refusal":
         return {"type": "refusal", "content": get(block, "refusal")}
     if kind == "image_url":
-        url = get(get(block, "image_url"), "url")
-        return _read_url(url if isinstance(url, str) else "", "image")
-    if kind == "input_audio":
-        audio = get(block, "input_audio")
+        image = get(block, "image_url")
+        url = image if isinstance(image, str) else get(image, "url")
+        if isinstance(url, str) and url:
+            return _read_url(url, "image")
+    audio = get(block, "input_audio")
+    if kind == "input_audio" and isinstance(get(audio, "data"), str):
         return {
             "type": "blob",
             "modality": "audio",
@@ -184,6 +187,9 @@ def _read_block(block: Any) -> Part:
     file_id = get(get(block, "file"), "file_id")
     if kind == "file" and isinstance(file_id, str):
         return {"type": "file", "file_id": file_id}
+    data = get(get(block, "file"), "file_data")
+    if kind == "file" and isinstance(data, str) and data.startswith("data:"):
+        return _read_url(data, "document")
     kept = plain(block)
     if isinstance(kept, dict):
         return kept  # type: ignore[return-value]

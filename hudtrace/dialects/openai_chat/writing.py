@@ -9,7 +9,7 @@ from typing import Any
 from hudtrace import semconv
 from hudtrace.dialects.fields import as_text
 from hudtrace.dialects.openai_chat.calls import export
-from hudtrace.messages import Message, ModelReply, Part, Usage, tool_calls_of
+from hudtrace.messages import Message, ModelReply, Part, Usage, named, tool_calls_of
 from hudtrace.tools import Tool
 
 Json = dict[str, Any]
@@ -75,8 +75,8 @@ def _write_block(part: Part) -> Json | None:
     kind = part["type"]
     if kind == "text":
         return {"type": "text", "text": part.get("content") or ""}
-    if kind == "uri":
-        return {"type": "image_url", "image_url": {"url": part["uri"]}}
+    if kind == "uri" and part.get("modality") == "image":
+        return {"type": "image_url", "image_url": {"url": part.get("uri")}}
     if kind == "blob" and part.get("modality") == "image":
         url = f"data:{part.get('mime_type')};base64,{part.get('content')}"
         return {"type": "image_url", "image_url": {"url": url}}
@@ -84,8 +84,13 @@ def _write_block(part: Part) -> Json | None:
         kind = str(part.get("mime_type") or "audio/wav").partition("/")[2]
         audio = {"data": part.get("content"), "format": kind}
         return {"type": "input_audio", "input_audio": audio}
-    if kind == "file":
+    if kind == "blob" and part.get("mime_type"):
+        url = f"data:{part.get('mime_type')};base64,{part.get('content')}"
+        return {"type": "file", "file": {"filename": "file", "file_data": url}}
+    if kind == "file" and part.get("file_id"):
         return {"type": "file", "file": {"file_id": part["file_id"]}}
+    if kind in ("uri", "blob", "file"):
+        return {"type": "text", "text": named(part)}
     return None
 
 

@@ -184,6 +184,8 @@ def read_block(block: Any) -> Part:
     if kind == "input_file" and isinstance(wire.get("file_id"), str):
         part = {"type": "file", "file_id": wire["file_id"]}
         return _with_block(part, _rest(wire, "type", "file_id"))
+    if kind == "input_file":
+        return _read_file(wire)
     return _kept(wire)
 
 
@@ -208,6 +210,20 @@ def _read_image(wire: Json) -> Part:
     else:
         return _kept(wire)
     return _with_block(part, rest)
+
+
+def _read_file(wire: Json) -> Part:
+    url, data = wire.get("file_url"), wire.get("file_data")
+    if isinstance(url, str):
+        part: Part = {"type": "uri", "modality": "document", "uri": url}
+        return _with_block(part, _rest(wire, "type", "file_url"))
+    if not isinstance(data, str) or not data.startswith("data:"):
+        return _kept(wire)
+    head, _, content = data.partition(",")
+    kind = head.removeprefix("data:").removesuffix(";base64")
+    part = {"type": "blob", "modality": "document", "mime_type": kind}
+    rest = _rest(wire, "type", "file_data")
+    return _with_block({**part, "content": content}, rest)
 
 
 def _rest(wire: Json, *used: str) -> Json:

@@ -166,9 +166,9 @@ def _write_block(part: Part, role: str) -> Json:
         return {"type": "input_audio", "input_audio": audio}
     if kind == "blob":
         url = f"data:{part.get('mime_type')};base64,{part.get('content')}"
-        return {"type": "input_file", "filename": "file", "file_data": url}
+        return {"type": "input_file", "filename": "file", "file_data": url, **rest}
     if kind == "uri":
-        return {"type": "input_file", "file_url": part.get("uri")}
+        return {"type": "input_file", "file_url": part.get("uri"), **rest}
     return {key: value for key, value in part.items() if key not in ("item", "block")}
 
 
