@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from hudtrace import errors as errors
     from hudtrace.carriers import attach as attach
     from hudtrace.carriers import propagate as propagate
+    from hudtrace.chat import run_chat as run_chat
     from hudtrace.chat import run_scenario_chat as run_scenario_chat
     from hudtrace.chat import (
         run_scenario_chat_interactive as run_scenario_chat_interactive,
@@ -61,6 +62,7 @@ _HOMES = {
     "flush": "runtime",
     "instrument": "instrumentation",
     "propagate": "carriers",
+    "run_chat": "chat",
     "run_scenario_chat": "chat",
     "run_scenario_chat_interactive": "chat",
     "score": "evaluation",
@@ -91,6 +93,7 @@ __all__ = [
     "flush",
     "instrument",
     "propagate",
+    "run_chat",
     "run_scenario_chat",
     "run_scenario_chat_interactive",
     "score",

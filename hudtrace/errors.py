@@ -13,6 +13,7 @@
     │   ├── UnknownTool (LookupError)
     │   └── UnrecognizedToolCall (ValueError)
     ├── EnvironmentFailure
+    ├── IncompleteAnswer
     ├── NoCurrentEval (LookupError)
     ├── EvalFinished
     └── EvalNotFinished
@@ -22,6 +23,8 @@ tool, an agent) is recorded and passed on as it is, never wrapped in these.
 """
 
 from __future__ import annotations
+
+import contextlib
 
 
 class HudtraceError(Exception):
@@ -72,6 +75,10 @@ class UnrecognizedToolCall(ToolError, ValueError):
     """A value given to `call_tool` is in no known tool-call format."""
 
 
+class IncompleteAnswer(HudtraceError):
+    """A model's server gave no answer, or one without its end."""
+
+
 class EnvironmentFailure(HudtraceError):
     """The environment itself broke; raise it anywhere to end the episode.
 
@@ -92,12 +99,24 @@ class EvalNotFinished(HudtraceError):
     """The eval is still running and has no result yet."""
 
 
+def blame_provider(error: BaseException) -> None:
+    """Note on *error* that it came out of a model call, so that its eval can say so."""
+    with contextlib.suppress(Exception):  # some exceptions take no attributes
+        error._hudtrace_provider = True  # type: ignore[attr-defined]
+
+
+def is_providers(error: BaseException) -> bool:
+    """Say whether *error* came out of a model call."""
+    return getattr(error, "_hudtrace_provider", False) is True
+
+
 __all__ = [
     "ConfigurationError",
     "EnvironmentFailure",
     "EvalFinished",
     "EvalNotFinished",
     "HudtraceError",
+    "IncompleteAnswer",
     "InvalidArguments",
     "MissingExtra",
     "NoCurrentEval",

@@ -13,7 +13,7 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 
 from hudtrace import semconv
-from hudtrace.errors import EnvironmentFailure
+from hudtrace.errors import EnvironmentFailure, is_providers
 from hudtrace.grading import Grade, SubScore
 from hudtrace.messages import to_json
 from hudtrace.result import (
@@ -298,6 +298,8 @@ def outcome_of(error: BaseException) -> Outcome:
         return "environment_error"
     if not isinstance(error, Exception):
         return "cancelled"
+    if is_providers(error):
+        return "provider_error"
     for kind in type(error).__mro__:
         module = kind.__module__
         if any(module == p or module.startswith(f"{p}.") for p in _PROVIDERS):

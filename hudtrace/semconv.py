@@ -194,7 +194,7 @@ GRADE_INFO: Final = "hud.grade_info"  # JSON, content
 CONTEXT_SOURCE: Final = "hud.context"  # inferred
 RESPONSE_UNREAD: Final = "hud.response.unread"
 RESPONSE_INCOMPLETE: Final = (
-    "hud.response.incomplete"  # closed | cancelled | abandoned | error
+    "hud.response.incomplete"  # closed | cancelled | abandoned | cut | error
 )
 TIME_TO_FIRST_CHUNK_MS: Final = "hud.time_to_first_chunk_ms"
 CONTENT_TRUNCATED: Final = "hud.content.truncated"

@@ -4,6 +4,7 @@ from hudtrace.chat.events import ChatEvent, ChatReply, Done, TextDelta, ToolCall
 from hudtrace.chat.events import ToolReturned as ToolReturned
 from hudtrace.chat.scenario_chat import (
     ScenarioChat,
+    run_chat,
     run_scenario_chat,
     run_scenario_chat_interactive,
 )
@@ -16,6 +17,7 @@ __all__ = [
     "TextDelta",
     "ToolCalled",
     "ToolReturned",
+    "run_chat",
     "run_scenario_chat",
     "run_scenario_chat_interactive",
 ]

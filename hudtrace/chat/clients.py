@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from hudtrace.chat.streams import from_loop, from_thread
 from hudtrace.dialects import (
     anthropic_messages,
     gemini,
     openai_chat,
     openai_responses,
 )
+from hudtrace.errors import IncompleteAnswer, blame_provider
+from hudtrace.instrumentation.untraced import observe, traces
 from hudtrace.messages import ModelReply
 from hudtrace.threads import tool_threads
 
@@ -25,9 +29,11 @@ class Api:
     """One API of one client: its package, its dialect, and how it is called.
 
     `call(client, body, stream)` makes the call with the JSON body of a request.
+    `provider` is the value of `gen_ai.provider.name`.
     """
 
     package: str
+    provider: str
     dialect: Any
     call: Callable[[Any, Json, bool], Any]
 
@@ -37,7 +43,7 @@ class ModelClient:
 
     Sync clients work too, each call in a thread. Raises ValueError for an API
     that there is not or that the client does not speak, TypeError where the
-    client's type does not tell.
+    client's type does not tell. What a call raises counts as the provider's.
     """
 
     def __init__(self, client: Any, api: str = "auto") -> None:
@@ -48,40 +54,70 @@ class ModelClient:
 
     async def ask(self, body: Json) -> ModelReply:
         """Send a request and return the answer; raises what the client raises."""
-        response = await self._call(body, stream=False)
-        reply: ModelReply = self.dialect.read_response(response)
+        with self._observed(body, stream=False) as exchange:
+            response = await self._whole(body)
+            reply: ModelReply = self.dialect.read_response(response)
+            if not (reply.messages or reply.finish_reasons):
+                raise IncompleteAnswer(
+                    f"the model's server answered with something else than an answer: "
+                    f"{str(response)[:200]!r}"
+                )
+            if exchange is not None:
+                exchange.answered(response)
         return reply
 
     async def stream(self, body: Json, emit: Callable[[str], None]) -> ModelReply:
         """Send a request, hand on pieces of text as they come; return the answer."""
-        chunks = await self._call(body, stream=True)
         fold = self.dialect.StreamFold()
-        try:
-            async for chunk in self._iterate(chunks):
-                fold.add(chunk)
-                text = self.dialect.delta_text(chunk)
-                if text:
-                    emit(text)
-        finally:
-            await _close(chunks)
+        with self._observed(body, stream=True, fold=fold) as exchange:
+            async with contextlib.aclosing(self._chunks(body)) as chunks:
+                async for chunk in chunks:
+                    fold.add(chunk)
+                    text = self.dialect.delta_text(chunk)
+                    if text:
+                        emit(text)
+            if not fold.finished:
+                raise IncompleteAnswer(
+                    "the stream ended before the model had come to the end of its "
+                    "answer"
+                )
+            if exchange is not None:
+                exchange.folded(fold)
         reply: ModelReply = fold.reply()
         return reply
 
-    async def _call(self, body: Json, *, stream: bool) -> Any:
-        call = functools.partial(self._api.call, self._client, body, stream)
+    async def _whole(self, body: Json) -> Any:
+        call = self._call(body, stream=False)
         if self._in_thread:
             return await tool_threads().run(call)
         result = call()
         return await result if inspect.isawaitable(result) else result
 
-    async def _iterate(self, chunks: Any) -> AsyncIterator[Any]:
-        if hasattr(chunks, "__aiter__"):
-            async for chunk in chunks:
-                yield chunk
-            return
-        pieces, end = iter(chunks), object()
-        while (chunk := await tool_threads().run(lambda: next(pieces, end))) is not end:
-            yield chunk
+    def _chunks(self, body: Json) -> AsyncGenerator[Any, None]:
+        call = self._call(body, stream=True)
+        return from_thread(call) if self._in_thread else from_loop(call)
+
+    def _call(self, body: Json, *, stream: bool) -> Callable[[], Any]:
+        return functools.partial(self._api.call, self._client, body, stream)
+
+    @contextlib.contextmanager
+    def _observed(self, body: Json, *, stream: bool, fold: Any = None) -> Iterator[Any]:
+        """Trace the call if the client does not, and say whose an error of it is.
+
+        Yields the exchange that is to be finished, None for a client that is
+        instrumented.
+        """
+        api = self._api
+        instrumented = _is_of(self._client, api.package) and traces(api.package)
+        try:
+            if instrumented:
+                yield None
+            else:
+                with observe(api.provider, api.dialect, body, fold=fold) as exchange:
+                    yield exchange
+        except Exception as error:
+            blame_provider(error)
+            raise
 
 
 def _chat_completions(client: Any, body: Json, stream: bool) -> Any:
@@ -125,10 +161,10 @@ def _gemini(client: Any, body: Json, stream: bool) -> Any:
 
 
 APIS = {
-    "chat_completions": Api("openai", openai_chat, _chat_completions),
-    "responses": Api("openai", openai_responses, _responses),
-    "anthropic": Api("anthropic", anthropic_messages, _anthropic),
-    "gemini": Api("google.genai", gemini, _gemini),
+    "chat_completions": Api("openai", "openai", openai_chat, _chat_completions),
+    "responses": Api("openai", "openai", openai_responses, _responses),
+    "anthropic": Api("anthropic", "anthropic", anthropic_messages, _anthropic),
+    "gemini": Api("google.genai", "gcp.gemini", gemini, _gemini),
 }
 
 
@@ -160,13 +196,3 @@ def _is_of(client: Any, package: str) -> bool:
 def _is_sync(client: Any) -> bool:
     """Say whether calls of the client block: those of openai and anthropic tell."""
     return any(kind.__name__ == "SyncAPIClient" for kind in type(client).__mro__)
-
-
-async def _close(chunks: Any) -> None:
-    for name in ("close", "aclose"):
-        close = getattr(chunks, name, None)
-        if close is not None:
-            closing = close()
-            if inspect.isawaitable(closing):
-                await closing
-            return

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from hudtrace.chat.clients import ModelClient
@@ -17,59 +19,140 @@ from hudtrace.messages import (
     Usage,
     text_message,
     text_of,
+    user_message,
 )
 from hudtrace.toolbox import run_together
 from hudtrace.tools import ToolCall
 
 Json = dict[str, Any]
+MAX_STEPS = 20
 _GOES_ON = "pause_turn"  # the model's server wants the conversation back as it is
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """Which model answers, and how it is asked.
+
+    Raises TypeError or ValueError naming the argument that cannot be used.
+    """
+
+    client: ModelClient
+    model: str
+    system_prompt: str | None = None
+    request: Mapping[str, Any] = field(default_factory=dict)
+    max_steps: int | None = MAX_STEPS
+
+    def __post_init__(self) -> None:
+        model: object = self.model
+        if not isinstance(model, str) or not model:
+            raise TypeError(f"model={model!r:.80}: it is the model's name")
+        if self.system_prompt is not None and not isinstance(self.system_prompt, str):
+            raise TypeError(
+                f"system_prompt={self.system_prompt!r:.80}: it is a text, or None"
+            )
+        steps = self.max_steps
+        if steps is not None and (type(steps) is not int or steps < 1):
+            raise ValueError(
+                f"max_steps={steps!r}: it is a whole number of turns, at least 1"
+            )
+        self._check_request()
+
+    def body(self, tools: Mapping[str, Any]) -> Json:
+        """Return the JSON body of a request without messages, the tools in it.
+
+        Tools of the user's own come on top.
+        """
+        dialect = self.client.dialect
+        system = [text_message("system", self.system_prompt or "")]
+        first = system if self.system_prompt else []
+        body: Json = dialect.write_request(self.model, first, tools.values())
+        body.setdefault(dialect.HISTORY, [])
+        offered = [*body.get("tools", ()), *self.request.get("tools", ())]
+        merged = {**body, **self.request}
+        return {**merged, "tools": offered} if offered else merged
+
+    def _check_request(self) -> None:
+        request, dialect = self.request, self.client.dialect
+        if not isinstance(request, Mapping):
+            raise TypeError(
+                f"request={request!r:.80}: it is a mapping of further options of the "
+                f"API, for example {{'temperature': 0}}"
+            )
+        taken = {"model": "model=", "stream": "send_stream()"}
+        taken[dialect.HISTORY] = "the task's prompt and send()"
+        if self.system_prompt:
+            said = dialect.write_request("", [text_message("system", "s")])
+            for key in said.keys() - dialect.write_request("", []).keys():
+                taken[key] = "system_prompt="
+        for key in request:
+            # Google's options are spelt in two ways.
+            same = [k for k in taken if _folded(k) == _folded(key)]
+            if same:
+                raise ValueError(
+                    f"request={{{key!r}: …}}: a chat sets this itself; use "
+                    f"{taken[same[0]]} instead"
+                )
+        tools = request.get("tools", [])
+        if not isinstance(tools, list | tuple):
+            raise TypeError(
+                f"request={{'tools': {tools!r:.80}}}: it is a list of tools in the "
+                f"form of the API"
+            )
 
 
 class Conversation:
     """One conversation; each answer takes as many turns as the model needs.
 
-    A message that fails (the provider's error, cancellation) leaves the
-    conversation as it was before. Messages sent at the same time wait for
-    each other.
+    The first message holds the scenario's prompt. A message that fails (the
+    provider's error, cancellation) leaves the conversation as it was before.
+    Messages sent at the same time wait for each other. `last_text` is the
+    model's last text, also of an answer that a limit has stopped.
     """
 
-    def __init__(
-        self,
-        context: EvalContext,
-        client: ModelClient,
-        *,
-        model: str,
-        system_prompt: str | None = None,
-        request: Mapping[str, Any] | None = None,
-        max_steps: int | None = None,
-    ) -> None:
+    def __init__(self, context: EvalContext, settings: ModelSettings) -> None:
         self.last_text: str | None = None
         self._context = context
-        self._client = client
-        self._max_steps = max_steps
-        first = [text_message("system", system_prompt)] if system_prompt else []
-        self._body = _with_options(
-            client.dialect.write_request(model, first, context.tools.values()),
-            request or {},
-        )
-        self._body.setdefault(client.dialect.HISTORY, [])
+        self._client = settings.client
+        self._max_steps = settings.max_steps
+        self._body = settings.body(context.tools)
+        self._begun = False
         self._lock = asyncio.Lock()
 
-    async def answer(self, message: Message, emit: Emit | None = None) -> ChatReply:
-        """Return the model's answer to *message*, its tools called on the way.
+    async def answer(self, text: str | None, emit: Emit | None = None) -> ChatReply:
+        """Return the model's answer to a message, its tools called on the way.
 
         With *emit* the answer is streamed and each piece handed on at once.
-        Raises what the client raises.
+        Raises what the client raises, and ValueError without anything to say.
         """
         async with self._lock:
-            history = self._body[self._client.dialect.HISTORY]
-            before = len(history)
-            try:
-                history += self._client.dialect.write_messages([message])
-                return await self._turns(history, emit)
-            except BaseException:
-                del history[before:]
-                raise
+            written = self._client.dialect.write_messages([self._message(text)])
+            with self._unless_it_fails() as history:
+                history += written
+                reply = await self._turns(history, emit)
+            self._begun = True
+            return reply
+
+    def _message(self, text: str | None) -> Message:
+        if not self._begun:
+            return user_message(self._context.prompt, text)
+        if text is None:
+            raise ValueError(
+                "send() without a text gives the model the scenario's prompt, which it "
+                "has already; say something: send('...')"
+            )
+        return text_message("user", text)
+
+    @contextmanager
+    def _unless_it_fails(self) -> Iterator[list[Any]]:
+        history: list[Any] = self._body[self._client.dialect.HISTORY]
+        before, said = len(history), self.last_text
+        try:
+            yield history
+        except BaseException as error:
+            del history[before:]
+            if isinstance(error, Exception) or self._context.stopped_by is None:
+                self.last_text = said
+            raise
 
     async def _turns(self, history: list[Any], emit: Emit | None) -> ChatReply:
         usage, text = Usage(), ""
@@ -89,9 +172,10 @@ class Conversation:
             reason = reply.finish_reasons[0] if reply.finish_reasons else None
             goes_on = bool(calls) or reason == _GOES_ON
             if not goes_on or steps == self._max_steps:
-                tool_calls = self._context.tool_calls[called:]
+                records = self._context.tool_calls[called:]
+                records.sort(key=lambda record: record.span.start_time)
                 stopped = "turns" if goes_on else None
-                return ChatReply(text, tool_calls, reason, usage, stopped)
+                return ChatReply(text, records, reason, usage, stopped)
 
     async def _ask(self, emit: Emit | None) -> ModelReply:
         if emit is None:
@@ -116,6 +200,10 @@ class Conversation:
         return written
 
 
+def _folded(key: object) -> str:
+    return str(key).replace("_", "").lower()
+
+
 def _read_call(part: Part) -> ToolCall:
     arguments, problem = read_arguments(part.get("arguments"))
     return ToolCall(part.get("name") or "", arguments, part.get("id"), problem, part)
@@ -127,12 +215,3 @@ def _said(reply: ModelReply) -> str:
         refusals = [p for p in message["parts"] if p.get("type") == "refusal"]
         return text_of(message) or "\n".join(str(p.get("content")) for p in refusals)
     return ""
-
-
-def _with_options(body: Json, options: Mapping[str, Any]) -> Json:
-    """Return *body* with the user's own options; tools of theirs come on top."""
-    tools = [*body.get("tools", ()), *options.get("tools", ())]
-    merged = {**body, **options}
-    if tools:
-        merged["tools"] = tools
-    return merged

@@ -1,20 +1,20 @@
-"""`hud.run_scenario_chat` and its interactive sibling."""
+"""`hud.run_scenario_chat`, its interactive sibling, and `hud.run_chat`."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
+import sys
 from collections.abc import AsyncGenerator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from hudtrace.chat.clients import ModelClient
-from hudtrace.chat.conversation import Conversation
+from hudtrace.chat.conversation import MAX_STEPS, Conversation, ModelSettings
 from hudtrace.chat.events import ChatEvent, ChatReply, Done, Emit
 from hudtrace.context import EvalContext, OnError
 from hudtrace.errors import EvalFinished
 from hudtrace.evaluation import Variant, eval
-from hudtrace.messages import Message, text_message, user_message
 from hudtrace.result import EvalResult, Limits
 from hudtrace.task import Task
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from hudtrace.environment import Environment
 
 ApiName = Literal["auto", "chat_completions", "responses", "anthropic", "gemini"]
-_MAX_STEPS = 20
 
 
 async def run_scenario_chat(
@@ -34,7 +33,7 @@ async def run_scenario_chat(
     scenario: str | None = None,
     args: Mapping[str, Any] | None = None,
     api: ApiName = "auto",
-    max_steps: int = _MAX_STEPS,
+    max_steps: int = MAX_STEPS,
     limits: Limits | None = None,
     system_prompt: str | None = None,
     request: Mapping[str, Any] | None = None,
@@ -49,39 +48,62 @@ async def run_scenario_chat(
 
     *client* is one of openai, anthropic or google-genai, sync or async; *api*
     chooses where it speaks several (`auto` takes Chat Completions for openai).
-    The task is given whole, or as *env*, *scenario* and *args*. *request* holds
-    further options of the API's own, for example `{"temperature": 0}`. After
-    *max_steps* turns the last text is graded, with `stopped_by="turns"`.
+    The task is given whole, or as *env*, *scenario* and *args*. *system_prompt*
+    goes before the scenario's prompt. *request* holds further options of the
+    API's own, for example `{"temperature": 0}`. After *max_steps* turns the
+    last text is graded, with `stopped_by="turns"`.
 
-    What the provider raises is the outcome `provider_error`, in `result.error`;
+    What the client raises is the outcome `provider_error`, in `result.error`;
     with `on_error="raise"` it is raised. Other errors likewise; those of the
     scenario's set-up are always raised. Raises ValueError or TypeError for
-    arguments that do not go together.
+    arguments that do not go together. Inside an eval of your own, and for jobs
+    of many tasks, use `run_chat`.
+
+    A sync client's call cannot be stopped: after a time limit its span comes
+    late, and what it used is not in the result.
     """
-    limits = limits or Limits()
+    limits = _limits(limits)
+    settings = ModelSettings(
+        ModelClient(client, api), model, system_prompt, request or {}, max_steps
+    )
     turns = max_steps if limits.turns is None else min(max_steps, limits.turns)
-    chat = run_scenario_chat_interactive(
-        client=client,
-        model=model,
-        task=task,
-        env=env,
-        scenario=scenario,
-        args=args,
-        api=api,
-        max_steps=None,
-        limits=dataclasses.replace(limits, turns=turns),
-        system_prompt=system_prompt,
-        request=request,
+    context = eval(
+        _task_of(task, env, scenario, args),
         name=name,
         agent=agent,
+        model=model,
         variant=variant,
+        limits=dataclasses.replace(limits, turns=turns),
         job=job,
         metadata=metadata,
         on_error=on_error,
     )
-    async with chat:
-        await chat.send()
-    return chat.result
+    async with context:
+        # The limit on turns stops it, and is then noted in the result.
+        await _answer(context, dataclasses.replace(settings, max_steps=None))
+    return context.result
+
+
+async def run_chat(
+    ctx: EvalContext,
+    *,
+    client: Any,
+    model: str,
+    api: ApiName = "auto",
+    max_steps: int | None = MAX_STEPS,
+    system_prompt: str | None = None,
+    request: Mapping[str, Any] | None = None,
+) -> ChatReply:
+    """Have a model work on the task of an open eval, and hand in its answer.
+
+    For the body of `hud.eval` and of `@hud.traced_eval(tasks)`. Arguments are
+    those of `run_scenario_chat`. Raises what the client raises; the eval then
+    ends as `provider_error`.
+    """
+    settings = ModelSettings(
+        ModelClient(client, api), model, system_prompt, request or {}, max_steps
+    )
+    return await _answer(ctx, settings)
 
 
 def run_scenario_chat_interactive(
@@ -93,7 +115,7 @@ def run_scenario_chat_interactive(
     scenario: str | None = None,
     args: Mapping[str, Any] | None = None,
     api: ApiName = "auto",
-    max_steps: int | None = _MAX_STEPS,
+    max_steps: int | None = MAX_STEPS,
     limits: Limits | None = None,
     system_prompt: str | None = None,
     request: Mapping[str, Any] | None = None,
@@ -110,25 +132,21 @@ def run_scenario_chat_interactive(
     Leaving the block hands in the last answer and grades it, unless
     `await chat.finish()` has done so before.
     """
+    settings = ModelSettings(
+        ModelClient(client, api), model, system_prompt, request or {}, max_steps
+    )
     context = eval(
         _task_of(task, env, scenario, args),
         name=name,
         agent=agent,
         model=model,
         variant=variant,
-        limits=limits,
+        limits=_limits(limits),
         job=job,
         metadata=metadata,
         on_error=on_error,
     )
-    return ScenarioChat(
-        context,
-        ModelClient(client, api),
-        model=model,
-        system_prompt=system_prompt,
-        request=request,
-        max_steps=max_steps,
-    )
+    return ScenarioChat(context, settings)
 
 
 class ScenarioChat:
@@ -137,14 +155,10 @@ class ScenarioChat:
     The scenario's prompt and the first message go to the model as one.
     """
 
-    def __init__(
-        self, context: EvalContext, client: ModelClient, **settings: Any
-    ) -> None:
+    def __init__(self, context: EvalContext, settings: ModelSettings) -> None:
         self.context = context
-        self._client = client
         self._settings = settings
         self._conversation: Conversation | None = None
-        self._begun = False
 
     @property
     def trace_id(self) -> str:
@@ -203,7 +217,11 @@ class ScenarioChat:
     async def __aenter__(self) -> ScenarioChat:
         """Open the trace and run the scenario to its prompt."""
         await self.context.__aenter__()
-        self._conversation = Conversation(self.context, self._client, **self._settings)
+        try:
+            self._conversation = Conversation(self.context, self._settings)
+        except BaseException:
+            await self.context.__aexit__(*sys.exc_info())
+            raise
         return self
 
     async def __aexit__(
@@ -218,6 +236,9 @@ class ScenarioChat:
         return await self.context.__aexit__(kind, error, trace)
 
     async def _send(self, text: str | None, emit: Emit | None) -> ChatReply:
+        said: object = text
+        if said is not None and (not isinstance(said, str) or not said):
+            raise TypeError(f"send({said!r:.80}): a message is a text, and not empty")
         if self._conversation is None:
             raise EvalFinished(
                 "this chat is not open: use it as "
@@ -228,26 +249,34 @@ class ScenarioChat:
                 f"send came after the end of the chat (trace {self.trace_id}); open a "
                 f"new one"
             )
-        message = self._message(text)
-        reply = await self._conversation.answer(message, emit)
-        self._begun = True
-        return reply
-
-    def _message(self, text: str | None) -> Message:
-        if not self._begun:
-            return user_message(self.context.prompt, text)
-        if text is None:
-            raise ValueError(
-                "send() without a text gives the model the scenario's prompt, which it "
-                "has already; say something: send('...')"
-            )
-        return text_message("user", text)
+        return await self._conversation.answer(text, emit)
 
     async def _submit(self, answer: Any) -> None:
         if answer is None and self._conversation is not None:
             answer = self._conversation.last_text
         if answer is not None:
             await self.context.submit(answer)
+
+
+async def _answer(context: EvalContext, settings: ModelSettings) -> ChatReply:
+    """Answer the prompt, and hand in what was said last, also if a limit stops it."""
+    conversation = Conversation(context, settings)
+    try:
+        return await conversation.answer(None)
+    finally:
+        if conversation.last_text is not None:
+            await context.submit(conversation.last_text)
+
+
+def _limits(limits: Limits | None) -> Limits:
+    if limits is None:
+        return Limits()
+    if not isinstance(limits, Limits):
+        raise TypeError(
+            f"limits={limits!r:.80}: it is a hud.Limits, for example "
+            f"hud.Limits(turns=5, time=60)"
+        )
+    return limits
 
 
 def _task_of(
@@ -257,6 +286,11 @@ def _task_of(
     args: Mapping[str, Any] | None,
 ) -> Task:
     if task is not None:
+        if not isinstance(task, Task):
+            raise TypeError(
+                f"task={task!r:.80}: make it by calling an environment: "
+                f"task=env('name', arg=value)"
+            )
         if (env, scenario, args) != (None, None, None):
             raise ValueError(
                 "a chat takes task=..., or env=..., scenario=... and args=...; not "
@@ -267,5 +301,11 @@ def _task_of(
         raise ValueError(
             "a chat needs a task: task=env('name', arg=value), or env=env, "
             "scenario='name' and args={'arg': value}"
+        )
+    given: object = args
+    if given is not None and not isinstance(given, Mapping):
+        raise TypeError(
+            f"args={given!r:.80}: it is a mapping of the scenario's arguments, for "
+            f"example {{'company': 'HUD'}}"
         )
     return env(scenario, **(args or {}))

@@ -27,7 +27,7 @@ def watch_body(response: Any, exchange: Exchange) -> None:
     The response must not have been read yet, or wholly.
     """
     if hasattr(response, "_content"):
-        exchange.read(response.content)
+        exchange.read(response.content, incomplete="cut")
         return
     body = _Body(response, exchange)
     kind = type(response)
@@ -121,6 +121,8 @@ class _Body:
         response = self._response()
         unread = not getattr(response, "is_stream_consumed", False)
         exchange, raw = self._release()
+        if incomplete is None and self._kept < _MAX_KEPT:
+            incomplete = "cut"  # unless the answer turns out to be whole
         if exchange is not None:
             exchange.read(raw, error=error, incomplete=incomplete, unread=unread)
 

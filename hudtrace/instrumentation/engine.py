@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from hudtrace import semconv
+from hudtrace.errors import blame_provider
 from hudtrace.messages import Message, ModelReply, Part, Usage
 from hudtrace.notices import internal_error
 from hudtrace.prices import price_of, table_version
@@ -23,6 +24,7 @@ from hudtrace.tracing.content import ContentEncoder, Encoded, Resolved
 from hudtrace.tracing.model_call import ModelCall
 
 Json = dict[str, Any]
+_CUT = "the stream ended before the model had come to the end of its answer"
 _MODEL_NAME = re.compile(rb'"model(?:Version)?"\s*:\s*"([^"\\]{1,200})"')
 
 
@@ -215,9 +217,15 @@ class Exchange:
             dialect, stream = self._dialect, self._stream
             self._content.read(raw)
             usage = dialect.body_usage(raw, stream=stream) if raw else None
-            if incomplete == "closed" and dialect.body_complete(raw, stream=stream):
-                incomplete = None
+            if incomplete in ("closed", "cut"):
+                whole = incomplete == "cut" and not stream
+                if whole or dialect.body_complete(raw, stream=stream):
+                    incomplete = None
+                elif incomplete == "cut" and error is None:
+                    error = ModelError(_CUT, "cut")
             attributes = {semconv.RESPONSE_UNREAD: True} if unread else {}
+            if error is None and raw and not stream and raw.lstrip()[:1] != b"{":
+                error = ModelError("the answer is no JSON object", "not_json")
             if error is None and b'"error"' in raw:
                 failure = dialect.body_error(raw, stream=stream)
                 if failure is not None:
@@ -238,8 +246,9 @@ class Exchange:
         """Finish with the chunks that were read, to the end or not."""
         try:
             self._content.folded(fold)
-            if error is None and fold.finished:
-                incomplete = None
+            if error is None:
+                incomplete = None if fold.finished else incomplete or "cut"
+                error = ModelError(_CUT, "cut") if incomplete == "cut" else None
             attributes = {semconv.RESPONSE_UNREAD: True} if unread else {}
             self._finish(fold.usage, attributes, error=error, incomplete=incomplete)
         except Exception as fault:
@@ -306,6 +315,8 @@ class Exchange:
         incomplete: str | None = None,
     ) -> None:
         attributes = attributes or {}
+        if error is not None and not _is_callers(error):
+            blame_provider(error)
         if self.retries:
             attributes[semconv.HTTP_RESEND_COUNT] = self.retries
         if self.first_byte is not None and self._stream:
@@ -348,6 +359,14 @@ class ModelError(Exception):
     def __init__(self, message: str, error_type: str) -> None:
         super().__init__(message)
         self.error_type = error_type
+
+
+def _is_callers(error: BaseException) -> bool:
+    """Say whether an error is about what the caller asked, not about the answer."""
+    kinds = type(error).__mro__
+    return isinstance(error, TypeError) or any(
+        kind.__module__.startswith("pydantic") for kind in kinds
+    )
 
 
 def guarded(where: str, make: Callable[[], Any]) -> Any:

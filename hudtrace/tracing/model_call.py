@@ -44,6 +44,8 @@ from hudtrace.tracing.spans import (
 )
 from hudtrace.tracing.twins import beside_twins
 
+#: Set in a context whose model calls are part of one that is traced already.
+COVERED = otel_context.create_key("hudtrace-covered")
 #: Operations that say nothing in the agent's conversation, and are no turns.
 _ASIDE = frozenset({semconv.OP_EMBEDDINGS, semconv.OP_FETCH_RESPONSE})
 
@@ -51,12 +53,14 @@ _ASIDE = frozenset({semconv.OP_EMBEDDINGS, semconv.OP_FETCH_RESPONSE})
 def open_call(
     name: str, attributes: Mapping[str, Value], *, model: str | None
 ) -> ModelCall | None:
-    """Open a model call in the current context; None if nothing is configured.
+    """Open a model call in the current context; None if it is not to be traced.
 
     *name* is the span's, *attributes* those known before the request. Raises
     `asyncio.CancelledError` where a limit of the eval forbids the call.
     """
     context = otel_context.get_current()
+    if context.get(COVERED):
+        return None
     episode = current_episode(context)
     tracer = episode.tracer if episode is not None else get_tracer()
     if tracer is None:
