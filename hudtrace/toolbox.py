@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,11 +64,44 @@ async def run_together(works: Iterable[Awaitable[Any]]) -> list[Any]:
         raise
 
 
+class _Underway:
+    """The calls that run now, on whatever event loops; one can wait for their end."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._guard = threading.Lock()
+        self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+
+    def begin(self) -> None:
+        with self._guard:
+            self._count += 1
+
+    def end(self) -> None:
+        with self._guard:
+            self._count -= 1
+            if self._count:
+                return
+            waiting, self._waiting = self._waiting, []
+        for loop, over in waiting:
+            with suppress(RuntimeError):  # the loop is closed, and nobody waits there
+                loop.call_soon_threadsafe(over.set)
+
+    async def over(self) -> None:
+        """Wait until none is under way."""
+        with self._guard:
+            if not self._count:
+                return
+            event = asyncio.Event()
+            self._waiting.append((asyncio.get_running_loop(), event))
+        await event.wait()
+
+
 class Toolbox:
     """Runs tool calls for one episode.
 
     Each call is one `execute_tool` span below the turn that asked for it.
-    `records` holds the finished calls in the order in which they ended.
+    `records` holds the finished calls in the order in which they ended. A call
+    that a limit forbids stops the body when those under way have ended.
     """
 
     def __init__(self, tools: Mapping[str, Tool], episode: Episode) -> None:
@@ -77,6 +111,7 @@ class Toolbox:
         self._episode = episode
         self._thread = EpisodeThread()
         self._locks: dict[str, SharedLock] = {}
+        self._underway = _Underway()
 
     async def run(self, call: ToolCall) -> ToolResult:
         """Run *call*; a mistake of the model or a failing tool is a result too.
@@ -84,6 +119,7 @@ class Toolbox:
         Raises only `EnvironmentFailure`, cancellation, and what ends the
         process.
         """
+        await self._await_others()
         with self._span(call) as (span, abandon):
             try:
                 result = ToolResult.of(await self._perform(call, abandon))
@@ -102,6 +138,7 @@ class Toolbox:
     async def value(self, name: str, arguments: Mapping[str, Any]) -> Any:
         """Run the tool *name* as plain Python: return its value or raise its error."""
         call = ToolCall(name, dict(arguments))
+        await self._await_others()
         with self._span(call) as (span, abandon):
             try:
                 value = await self._perform(call, abandon)
@@ -135,6 +172,15 @@ class Toolbox:
             abandon.given_up = True
             raise
 
+    async def _await_others(self) -> None:
+        """Let the calls under way end before this one is refused at a limit.
+
+        A call that a tool makes does not wait: the tool may wait for it.
+        """
+        nested = otel_context.get_current().get(ABANDON) is not None
+        if not nested and self._episode.limit("tool_calls") is not None:
+            await self._underway.over()
+
     @contextmanager
     def _span(self, call: ToolCall) -> Iterator[tuple[Span, Abandon]]:
         episode = self._episode
@@ -149,6 +195,7 @@ class Toolbox:
         abandon = Abandon()
         inside = with_span(parent, span, **{TURN: turn, ABANDON: abandon})
         token = otel_context.attach(inside)
+        self._underway.begin()
         try:
             yield span, abandon
         except asyncio.CancelledError:
@@ -158,6 +205,7 @@ class Toolbox:
         finally:
             otel_context.detach(token)
             span.end()
+            self._underway.end()
 
     def _attributes(self, call: ToolCall) -> dict[str, Any]:
         attributes: dict[str, Any] = {
