@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import random
-from typing import Any, Literal
+import sys
+from typing import Annotated, Any, Literal
 
 import pydantic
 import pytest
@@ -406,54 +407,120 @@ def nothing() -> None:
     """Do nothing."""
 
 
-def test_schemas_are_what_both_libraries_take() -> None:
-    """Schemas keep to the keys that either library knows; the rest is told in words."""
+KEYS = {
+    *("type", "format", "description", "nullable", "enum", "items"),
+    *("max_items", "min_items", "properties", "required"),
+}
+
+
+def checked(node: dict[str, Any], *, older: bool) -> dict[str, Any]:
+    """Check that *node* has only what the library knows; return it."""
+    if not older and "any_of" in node:
+        assert node.keys() == {"any_of"}  # beside which Vertex takes nothing
+        children = list(node["any_of"])
+    else:
+        assert node.keys() <= KEYS
+        assert node["type"] == node["type"].upper()
+        children = [*node.get("properties", {}).values(), node.get("items")]
+    for child in children:
+        if child is not None:
+            checked(child, older=older)
+    return node
+
+
+@pytest.mark.parametrize("older", [True, False])
+def test_schemas_are_what_the_library_takes(
+    monkeypatch: pytest.MonkeyPatch, older: bool
+) -> None:
+    """Schemas keep to the keys that the library knows; the rest is told in words."""
+    if older:
+        monkeypatch.setitem(sys.modules, "google.generativeai", types)
     (tool,) = gemini.export([Tool.from_function(search), Tool.from_function(nothing)])
     first, second = tool["function_declarations"]
     assert "parameters" not in second
-    schema = first["parameters"]
     types.FunctionDeclaration.model_validate(first)
     request = {
         "contents": [{"role": "user", "parts": [{"text": "x"}]}],
         "tools": [tool],
     }
     Gemini().accept("POST", GENERATE, request)
-    known = {
-        *("type", "format", "description", "nullable", "enum", "items"),
-        *("max_items", "min_items", "properties", "required"),
-    }
-
-    def check(node: dict[str, Any]) -> None:
-        assert node.keys() <= known
-        assert node["type"] == node["type"].upper()
-        for child in (*node.get("properties", {}).values(), node.get("items")):
-            if child is not None:
-                check(child)
-
-    check(schema)
+    schema = checked(first["parameters"], older=older)
     properties = schema["properties"]
     filters = properties["filters"]
     assert filters["properties"]["role"] == {"type": "STRING", "enum": ["ceo", "cto"]}
     assert filters["properties"]["min_age"]["nullable"] is True
     assert "at most 150" in filters["properties"]["min_age"]["description"]
-    assert filters["properties"]["above"]["type"] == "OBJECT"  # a cycle ends
-    assert properties["ident"]["type"] == "STRING"
+    above = filters["properties"]["above"]
+    assert (above["type"], above["nullable"]) == ("OBJECT", True)  # a cycle ends
+    assert "same form as the Filters" in above["description"]
+    either = [{"type": "INTEGER"}, {"type": "STRING"}]
+    told = "one of: integer; string"
+    merged = {"type": "STRING", "description": f"({told})"}
+    assert properties["ident"] == (merged if older else {"any_of": either})
     assert properties["pair"]["min_items"] == 2
     assert properties["meta"]["type"] == "OBJECT"
+    assert "values of type integer" in properties["meta"]["description"]
     assert properties["level"]["type"] == "INTEGER"
     assert "one of 1, 2" in properties["level"]["description"]
     assert schema["required"] == ["filters", "ident", "pair", "meta"]
 
 
-def test_unions_of_objects_are_one_object() -> None:
-    """Alternatives that are objects become one with the properties of all."""
+class Cat(pydantic.BaseModel):
+    kind: Literal["cat"]
+    lives: int = 9
+
+
+class Dog(pydantic.BaseModel):
+    kind: Literal["dog"]
+    tricks: list[str]
+
+
+Pet = Annotated[Cat | Dog, pydantic.Field(discriminator="kind", description="A pet.")]
+
+
+def adopt(
+    pet: Pet, spare: Pet | None = None, more: dict[str, Cat] | None = None
+) -> None:
+    """Adopt."""
+
+
+def test_unions_of_models_keep_every_tag() -> None:
+    """Each model of a union is an alternative with its own tag and fields."""
+    schema = Tool.from_function(adopt).input_schema
+    properties = checked(gemini_schema(schema), older=False)["properties"]
+    cat, dog = properties["pet"]["any_of"]
+    assert cat["properties"]["kind"] == {"type": "STRING", "enum": ["cat"]}
+    assert dog["properties"]["kind"] == {"type": "STRING", "enum": ["dog"]}
+    assert (cat["required"], dog["required"]) == (["kind"], ["kind", "tricks"])
+    assert cat["description"] == dog["description"] == "A pet."
+    assert [o["nullable"] for o in properties["spare"]["any_of"]] == [True, True]
+    assert '"lives"' in properties["more"]["description"]  # what a map's values are
+
+
+def test_unions_of_models_in_one_object() -> None:
+    """For the older library they are one object: every tag, and who has which field."""
+    schema = Tool.from_function(adopt).input_schema
+    reduced = checked(gemini_schema(schema, alternatives=False), older=True)
+    pet = reduced["properties"]["pet"]
+    assert pet["properties"]["kind"] == {"type": "STRING", "enum": ["cat", "dog"]}
+    assert pet["required"] == ["kind"]
+    assert "Cat with kind, lives; Dog with kind, tricks" in pet["description"]
+    assert reduced["properties"]["spare"]["nullable"] is True
+
+
+def test_alternatives_that_one_schema_holds_are_one() -> None:
+    """Enumerations of texts are put together, and so are the two kinds of number."""
+    choices = [{"const": "a"}, {"enum": ["b"]}]
+    assert gemini_schema({"anyOf": choices}) == {"type": "STRING", "enum": ["a", "b"]}
+    numbers = [{"type": "integer"}, {"type": "number"}]
+    assert gemini_schema({"anyOf": numbers}) == {"type": "NUMBER"}
     one = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
     two = {
         "type": "object",
         "properties": {"a": {"type": "string"}, "b": {"type": "integer"}},
         "required": ["a", "b"],
     }
-    reduced = gemini_schema({"oneOf": [one, two]})
+    reduced = gemini_schema({"oneOf": [one, two]}, alternatives=False)
     assert set(reduced["properties"]) == {"a", "b"}
     assert reduced["required"] == ["a"]
     merged = gemini_schema({"allOf": [one, two]})

@@ -23,7 +23,8 @@ _CALL_KEYS = {
 def export(tools: Iterable[Tool]) -> list[Json]:
     """Return *tools* in this format: one tool that declares each as a function.
 
-    Both libraries take it, and so does the REST API.
+    Both libraries take it, and so does the REST API: a program that has loaded
+    google.generativeai gets schemas without `any_of`, which it does not know.
     """
     declarations = [_declare(tool) for tool in tools]
     return [{"function_declarations": declarations}] if declarations else []
@@ -31,7 +32,8 @@ def export(tools: Iterable[Tool]) -> list[Json]:
 
 def _declare(tool: Tool) -> Json:
     declaration: Json = {"name": tool.name, "description": tool.description}
-    parameters = gemini_schema(tool.input_schema)
+    older = "google.generativeai" in sys.modules
+    parameters = gemini_schema(tool.input_schema, alternatives=not older)
     if parameters.get("properties"):  # an object without any is refused
         declaration["parameters"] = parameters
     return declaration
