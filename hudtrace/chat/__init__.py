@@ -1,7 +1,13 @@
 """A model works on a scenario: in one go, or turn by turn with a user."""
 
-from hudtrace.chat.events import ChatEvent, ChatReply, Done, TextDelta, ToolCalled
-from hudtrace.chat.events import ToolReturned as ToolReturned
+from hudtrace.chat.events import (
+    ChatEvent,
+    ChatReply,
+    Done,
+    TextDelta,
+    ToolCalled,
+    ToolReturned,
+)
 from hudtrace.chat.scenario_chat import (
     ScenarioChat,
     run_chat,
