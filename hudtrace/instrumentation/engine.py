@@ -390,7 +390,8 @@ def _reply_attributes(reply: ModelReply) -> Json:
     usage = reply.usage
     if usage is not None:
         attributes[semconv.USAGE_INPUT] = usage.input_tokens
-        attributes[semconv.USAGE_OUTPUT] = usage.output_tokens
+        if usage.output_tokens or reply.messages:  # embeddings have no output
+            attributes[semconv.USAGE_OUTPUT] = usage.output_tokens
         for key, count in (
             (semconv.USAGE_CACHE_READ, usage.cached_tokens),
             (semconv.USAGE_CACHE_WRITE, usage.cache_write_tokens),
