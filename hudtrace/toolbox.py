@@ -27,6 +27,7 @@ from hudtrace.tools import (
 from hudtrace.tracing.episode import TURN, Episode
 from hudtrace.tracing.model_call import refuse_past_limit
 from hudtrace.tracing.spans import ABANDON, Abandon, Span, with_span
+from hudtrace.tracing.twins import beside_twins
 
 _SPAN_NAME = semconv.OP_EXECUTE_TOOL
 _MISTAKES: dict[type[Exception], str] = {
@@ -186,12 +187,13 @@ class Toolbox:
         episode = self._episode
         refuse_past_limit(episode, "tool_calls")
         episode.tally.tool_calls += 1
-        here = otel_context.get_current()
+        here, twin = beside_twins(otel_context.get_current(), call.name)
         turn = episode.turn_for_tool(call.id, call.name, call.arguments)
         parent = episode.tool_context(turn, here)
         span = episode.tracer.start(
             f"{_SPAN_NAME} {call.name}", parent, self._attributes(call)
         )
+        span.twin = twin
         abandon = Abandon()
         inside = with_span(parent, span, **{TURN: turn, ABANDON: abandon})
         token = otel_context.attach(inside)

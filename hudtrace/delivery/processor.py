@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from hudtrace.delivery.pipeline import Pipeline
 from hudtrace.notices import internal_error
 from hudtrace.tracing.spans import ABANDON, STAMP, Abandon, Stamp
-from hudtrace.tracing.twins import is_twin, may_be_twin, note
+from hudtrace.tracing.twins import adopted, is_twin, may_be_twin, note, remember
 
 
 class ForeignSpans(SpanProcessor):
@@ -34,8 +34,8 @@ class ForeignSpans(SpanProcessor):
             stamp = context.get(STAMP)
             if not isinstance(stamp, Stamp):
                 return
-            suspect = may_be_twin(span)
-            if suspect and is_twin(span):
+            doubtful = may_be_twin(span)
+            if doubtful and is_twin(span):
                 note(span)
                 return
             abandon = context.get(ABANDON)
@@ -45,7 +45,8 @@ class ForeignSpans(SpanProcessor):
             for key, value in stamp.attributes.items():
                 span.set_attribute(key, value)
             self._ours.add(span.context.span_id)
-            if not suspect:  # else its end tells
+            remember(span)
+            if not doubtful:  # else its end tells
                 self.pipeline.started(span)
         except Exception as error:
             internal_error("noting a span's start", error)
@@ -60,7 +61,7 @@ class ForeignSpans(SpanProcessor):
                     if is_twin(span):
                         return
                     self.pipeline.started(span)
-                self.pipeline.ended(span)
+                self.pipeline.ended(adopted(span))
         except Exception as error:
             internal_error("storing a span", error)
 
