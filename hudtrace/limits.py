@@ -3,28 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
+from time import monotonic as _now
+from typing import Any, TypeVar
 
+from hudtrace.loops import Start
 from hudtrace.messages import Usage
 from hudtrace.notices import notify_once
 from hudtrace.result import Limits
 from hudtrace.tracing.episode import Episode
 
+T = TypeVar("T")
+
 
 class LimitGuard:
     """Stops the body of an eval at a limit, from whatever thread it is noticed.
 
-    `reached` names the limit that stopped it. Built in the task that runs the
-    body; `release` must be called in that task when the body is over.
+    `reached` names the limit that stopped it. *body* is the task that runs the body,
+    None for sync code; build and `release` the guard on its loop, `release` it when
+    the body is over. Nobody can interrupt sync code: only its next call is refused,
+    and calls that it waits for are cancelled.
     """
 
-    def __init__(self, limits: Limits, episode: Episode) -> None:
+    def __init__(
+        self, limits: Limits, episode: Episode, body: asyncio.Task[Any] | None
+    ) -> None:
         self.reached: str | None = None
         self._limits = limits
         self._episode = episode
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
-        self._body = asyncio.current_task()
+        self._body = body
+        self._calls: set[asyncio.Task[Any]] = set()
+        self._until = math.inf if limits.time is None else _now() + limits.time
         self._before = self._body.cancelling() if self._body else 0
         self._cancelled = False
         self._released = False
@@ -44,6 +56,16 @@ class LimitGuard:
         else:
             self._cancel()
 
+    async def watch(self, start: Start[T]) -> T:
+        """Await a coroutine that sync code waits for; a limit cancels it."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._calls.add(task)
+        try:
+            return await start()
+        finally:
+            self._calls.discard(task)
+
     def release(self) -> None:
         """Stop watching; take back a cancellation that the body has used up."""
         if self._released:
@@ -62,7 +84,12 @@ class LimitGuard:
         return self._body is None or self._body.cancelling() <= self._before
 
     def _cancel(self) -> None:
-        if self._released or self._cancelled or self._body is None:
+        if self._released or self._cancelled:
+            return
+        for task in list(self._calls):
+            if task is not asyncio.current_task():
+                task.get_loop().call_soon_threadsafe(task.cancel)
+        if self._body is None:
             return
         if asyncio.current_task(self._loop) is self._body:
             return  # the call that asked raises CancelledError itself
@@ -75,6 +102,8 @@ class LimitGuard:
         """
         if self.reached is not None and not self._released:
             return self.reached
+        if _now() >= self._until and not self._released:
+            return "time"  # the timer is late: the loop is blocked
         limits, tally = self._limits, self._episode.tally
         usage = tally.usage
         used = usage.input_tokens + usage.output_tokens

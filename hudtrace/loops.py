@@ -187,7 +187,8 @@ class _Lane:
             return False
         for pause in self._pauses():
             with contextlib.suppress(TimeoutError):
-                work.taken.result(pause)
+                work.done.result(pause)  # a short one is done by then, in one wait
+            if work.taken.done():
                 return True
         self._give_up(work)
         return work.taken.done()

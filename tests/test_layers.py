@@ -13,7 +13,7 @@ LAYERS = {
     0: "errors semconv settings messages notices progress",
     1: "tools schema nulls threads loops locks grading tree tracing delivery store backends dialects prices",
     2: "task prompts scenario scenario_run environment hub frameworks formats instrumentation",
-    3: "runtime carriers record limits result toolbox converters context bare jobs evaluation comparison verdicts chat",
+    3: "runtime carriers record limits result toolbox converters eval_view open_eval sync_eval context bare jobs evaluation comparison verdicts chat",
     4: "testing cli __main__",
 }
 LAYER = {name: layer for layer, names in LAYERS.items() for name in names.split()}

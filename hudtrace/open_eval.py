@@ -1,0 +1,206 @@
+"""The machinery of an eval that has been entered: set-up, tools, grading, ending."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from hudtrace import semconv
+from hudtrace.errors import EnvironmentFailure
+from hudtrace.grading import Grade, read_reward
+from hudtrace.limits import LimitGuard
+from hudtrace.loops import Home, Start
+from hudtrace.record import Ending, Identity, Record, outcome_of
+from hudtrace.toolbox import Toolbox
+from hudtrace.tracing.episode import link_to
+from hudtrace.tracing.spans import Span
+
+if TYPE_CHECKING:
+    from hudtrace.scenario import Scenario
+    from hudtrace.scenario_run import ScenarioRun
+    from hudtrace.tools import Tool, ToolCall, ToolResult
+
+T = TypeVar("T")
+
+
+class OpenEval:
+    """One eval from set-up to ending, on the loop that it was made on."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        owner: object,
+        scenario: Scenario[Any],
+        tools: Mapping[str, Tool],
+        *,
+        grade_on_error: bool,
+    ) -> None:
+        self.record = Record(identity, owner)
+        self.toolbox = Toolbox(tools, self.record.episode)
+        self.home = Home()
+        self.guard: LimitGuard | None = None
+        self.reward_span: Span | None = None
+        self.ending = False
+        self._scenario = scenario
+        self._run: ScenarioRun | None = None
+        self._grade_on_error = grade_on_error
+        self._linked: set[Span] = set()
+
+    @property
+    def stopped_by(self) -> str | None:
+        """The limit that stopped the body, None if none did."""
+        return None if self.guard is None else self.guard.reached
+
+    @property
+    def stopped_by_limit(self) -> bool:
+        """Whether the body was cancelled by a limit and by nobody else."""
+        return self.guard is not None and self.guard.only_cause
+
+    async def call(self, call: ToolCall) -> ToolResult:
+        """Run a tool call at home, from whatever loop."""
+        return await self.home.run(functools.partial(self.run_call, call))
+
+    def call_sync(self, call: ToolCall) -> ToolResult:
+        """Run a tool call for sync code; a limit that is reached cancels it."""
+        return self.run_sync(functools.partial(self.run_call, call))
+
+    def run_sync(self, start: Start[T]) -> T:
+        """Run tool calls for sync code; a limit that is reached cancels them."""
+        guard = self.guard
+        assert guard is not None
+        return self.home.run_sync(functools.partial(guard.watch, start))
+
+    async def run_call(self, call: ToolCall) -> ToolResult:
+        """Run a tool call on this loop."""
+        await self.record.runtime.pipeline.room()
+        return await self.toolbox.run(call)
+
+    async def set_up(self, run: ScenarioRun) -> None:
+        """Run the scenario to its prompt; on failure, close the episode and raise."""
+        self._run = run
+        episode = self.record.episode
+        span = episode.start(semconv.SPAN_SETUP, semconv.PHASE_SETUP)
+        try:
+            inside = episode.context(semconv.PHASE_SETUP, span)
+            self.record.prompt = await run.setup(inside)
+        except BaseException as error:
+            span.fail(error)
+            span.end()
+            ending = Ending("environment_error", error=error)
+            if not isinstance(error, Exception):
+                ending.outcome = "cancelled"
+            await self._close(ending)
+            raise
+        span.end()
+
+    async def end(
+        self, answer: Any, error: BaseException | None
+    ) -> BaseException | None:
+        """Grade if that is due, let everything go, and close the record.
+
+        Returns what the grader raised (or the environment's failure), None if
+        all went well; re-raises cancellation that arrives meanwhile.
+        """
+        self.ending = True
+        if self.guard is not None:
+            self.guard.release()
+        error = error or self.toolbox.failure
+        ending = Ending("no_answer" if answer is None else "scored", answer=answer)
+        ending.stopped_by = self.stopped_by
+        self.record.episode.end_agent(error)
+        raised = error
+        if error is not None:
+            ending.outcome, ending.error = outcome_of(error), error
+        try:
+            if error is None or self._may_grade(error):
+                ending.grade = await self._grade(answer)
+        except Exception as failed:
+            raised = failed
+            if error is None:
+                ending.outcome = _failed_grading(failed)
+                ending.error = failed
+        except BaseException as cancelled:
+            ending.outcome, ending.error = "cancelled", cancelled
+            raise
+        finally:
+            await self._close(ending)
+        return raised
+
+    def link_reads(self) -> None:
+        """Link the reward span to the tool spans that the grader has read."""
+        assert self.reward_span is not None
+        for tool_call in self.toolbox.records:
+            if tool_call.span not in self._linked:
+                self._linked.add(tool_call.span)
+                link = link_to(tool_call.span, "read")
+                self.reward_span.add_link(link.context, link.attributes)
+
+    def _may_grade(self, error: BaseException) -> bool:
+        failed = isinstance(error, EnvironmentFailure)
+        return self._grade_on_error and isinstance(error, Exception) and not failed
+
+    async def _grade(self, answer: Any) -> Grade:
+        assert self._run is not None
+        episode, scenario = self.record.episode, self._scenario
+        digest = {semconv.GRADER_DIGEST: scenario.grader_digest}
+        evaluator = {
+            semconv.EVALUATOR_KIND: "code",
+            semconv.EVALUATOR_ID: f"{self.record.identity.name}",
+            semconv.EVALUATOR_VERSION: scenario.grader_digest,
+        }
+        self.reward_span = span = self.record.open_reward(
+            semconv.SPAN_REWARD, {**evaluator, **digest}
+        )
+        try:
+            inside = episode.context(semconv.PHASE_GRADE, span)
+            raw = await self._run.grade(scenario.answer(answer), inside)
+            grade = read_reward(raw, scenario.reward_range)
+            if self.record.scores:
+                grade = grade.with_subscores(self.record.scores)
+            self.record.write_grade(span, grade, self._passing)
+            return grade
+        except BaseException as error:
+            span.fail(error)
+            raise
+        finally:
+            span.end()
+
+    @property
+    def _passing(self) -> float:
+        limits = self._scenario.reward_range
+        return 1.0 if limits is None else float(limits[1])
+
+    async def _close(self, ending: Ending) -> None:
+        """Let everything go and close the record, also if cancelled meanwhile."""
+        try:
+            await self._let_go()
+        except BaseException as cancelled:
+            ending.outcome, ending.error = "cancelled", cancelled
+            raise
+        finally:
+            self.record.close(ending, self._passing)
+
+    async def _let_go(self) -> None:
+        """Close the generator and the threads, also when we are being cancelled."""
+        self.toolbox.close()
+        if self._run is None or self._run.closed:
+            return
+        closing = asyncio.ensure_future(self._run.close())
+        cancelled: BaseException | None = None
+        while not closing.done():
+            try:
+                await asyncio.wait([closing])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        failure = None if closing.cancelled() else closing.exception()
+        if failure is not None:
+            self.record.episode.root.record_exception(failure)
+        if cancelled is not None:
+            raise cancelled
+
+
+def _failed_grading(error: Exception) -> Any:
+    failed = isinstance(error, EnvironmentFailure)
+    return "environment_error" if failed else "grader_error"
