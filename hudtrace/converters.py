@@ -18,15 +18,15 @@ class Converters:
     run the tool in this eval; each raises `MissingExtra` without its framework.
     """
 
-    def as_openai_chat_tools(self, strict: bool = False) -> list[dict[str, Any]]:
+    def as_openai_chat_tools(self, strict: bool = False) -> list[Any]:
         """Return the tools in OpenAI Chat Completions form."""
         return formats.openai_chat.export(self._tool_list, strict=strict)
 
-    def as_openai_responses_tools(self, strict: bool = False) -> list[dict[str, Any]]:
+    def as_openai_responses_tools(self, strict: bool = False) -> list[Any]:
         """Return the tools in OpenAI Responses form."""
         return formats.openai_responses.export(self._tool_list, strict=strict)
 
-    def as_claude_tools(self, cache_control: bool = False) -> list[dict[str, Any]]:
+    def as_claude_tools(self, cache_control: bool = False) -> list[Any]:
         """Return the tools in Anthropic form.
 
         With *cache_control* the provider may cache them with the prompt.
@@ -35,13 +35,13 @@ class Converters:
             self._tool_list, cache_control=cache_control
         )
 
-    def as_gemini_tools(self) -> list[dict[str, Any]]:
+    def as_gemini_tools(self) -> list[Any]:
         """Return the tools in Gemini form, for google-genai and google.generativeai."""
         return formats.gemini.export(self._tool_list)
 
     def as_gemini_tool_config(
         self, mode: str = "AUTO", allowed_tools: Iterable[str] | None = None
-    ) -> dict[str, Any]:
+    ) -> Any:
         """Return how Gemini may call: *mode* is AUTO, ANY (it must) or NONE.
 
         *allowed_tools* names those that it may choose from, with ANY.

@@ -36,6 +36,8 @@ class Environment:
     """
 
     def __init__(self, name: str) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"Environment({name!r:.80}): the name is a text")
         if not name.strip():
             raise ValueError(f"Environment({name!r}): the name is a text, not empty")
         frame = sys._getframe(1)
@@ -132,8 +134,9 @@ class Environment:
     ) -> Callable[[Callable[P, Any]], Scenario[P]]:
         """Add a generator function as a scenario: `@env.scenario("name")`.
 
-        Its first yield is the prompt (text or content blocks) and receives the
-        answer; its second is the reward. `returns` is a type that the answer is
+        Its first yield is the prompt and receives the answer; its second is the
+        reward. A prompt is text, or a list of texts, `hud.Image`s and content
+        blocks, in the form of MCP or of any of the APIs. `returns` is a type that the answer is
         parsed into, received as an `Answer`. `exclude_tools` and
         `allowed_tools` choose what the agent may use. Rewards outside
         `reward_range` are refused.
@@ -229,20 +232,20 @@ class Environment:
                 return f"{name}:{attribute}"
         return None
 
-    def as_openai_chat_tools(self, strict: bool = False) -> list[dict[str, Any]]:
+    def as_openai_chat_tools(self, strict: bool = False) -> list[Any]:
         """Return the tools in OpenAI Chat Completions form."""
         return openai_chat.export(self.resolve().tools.values(), strict=strict)
 
-    def as_openai_responses_tools(self, strict: bool = False) -> list[dict[str, Any]]:
+    def as_openai_responses_tools(self, strict: bool = False) -> list[Any]:
         """Return the tools in OpenAI Responses form."""
         return openai_responses.export(self.resolve().tools.values(), strict=strict)
 
-    def as_claude_tools(self, cache_control: bool = False) -> list[dict[str, Any]]:
+    def as_claude_tools(self, cache_control: bool = False) -> list[Any]:
         """Return the tools in Anthropic form."""
         tools = self.resolve().tools.values()
         return anthropic_messages.export(tools, cache_control=cache_control)
 
-    def as_gemini_tools(self) -> list[dict[str, Any]]:
+    def as_gemini_tools(self) -> list[Any]:
         """Return the tools in Gemini form."""
         return gemini.export(self.resolve().tools.values())
 

@@ -62,9 +62,9 @@ def parameters_of(function: Callable[..., Any]) -> Parameters:
 
     Descriptions come from `Annotated[..., Field(description=...)]`, else from
     the docstring (Google, NumPy or reST). A parameter without a hint takes
-    any JSON value.
+    any JSON value. Raises TypeError for a hint that has no JSON Schema.
     """
-    from pydantic import ConfigDict, create_model
+    from pydantic import ConfigDict, PydanticUserError, create_model
 
     described = _described(inspect.getdoc(function) or "")
     hints = _hints(function)
@@ -81,12 +81,17 @@ def parameters_of(function: Callable[..., Any]) -> Parameters:
         hint = hints.get(name, Any)
         fields[field_name] = (hint, _field(parameter, name, described.get(name)))
         aliases[name] = field_name
-    model = create_model(
-        f"{getattr(function, '__name__', 'tool')}_arguments",
-        __config__=ConfigDict(arbitrary_types_allowed=True, protected_namespaces=()),
-        **fields,
-    )
-    return Parameters(_schema(model, is_open), model, aliases, is_open)
+    try:
+        model = create_model(
+            f"{getattr(function, '__name__', 'tool')}_arguments",
+            __config__=ConfigDict(
+                arbitrary_types_allowed=True, protected_namespaces=()
+            ),
+            **fields,
+        )
+        return Parameters(_schema(model, is_open), model, aliases, is_open)
+    except PydanticUserError as error:
+        raise TypeError(_unusable(function, hints, error)) from error
 
 
 def summary_of(function: Callable[..., Any]) -> str:
@@ -108,6 +113,34 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
             f"cannot read the type hints of {function!r}: {error}; the names in them "
             f"must be importable from its module"
         ) from error
+
+
+def _unusable(
+    function: Callable[..., Any], hints: Mapping[str, Any], error: Exception
+) -> str:
+    """Say which parameter of *function* has a type that arguments cannot have."""
+    name = getattr(function, "__name__", repr(function))
+    wrong = [key for key in inspect.signature(function).parameters if key in hints]
+    wrong = [key for key in wrong if not _is_usable(hints[key])]
+    where = f"parameter {wrong[0]}" if wrong else "a parameter"
+    if getattr(error, "code", None) == "typed-dict-version":
+        return (
+            f"{name}: {where} uses typing.TypedDict, which cannot be checked before "
+            f"Python 3.12; write 'from typing_extensions import TypedDict' instead"
+        )
+    why = str(error).partition("\n")[0]
+    return f"{name}: {where} has a type that JSON cannot be checked against: {why}"
+
+
+def _is_usable(hint: Any) -> bool:
+    from pydantic import ConfigDict, PydanticUserError, create_model
+
+    config = ConfigDict(arbitrary_types_allowed=True)
+    try:
+        create_model("probe", __config__=config, field=(hint, ...)).model_json_schema()
+    except PydanticUserError:
+        return False
+    return True
 
 
 def _field(parameter: inspect.Parameter, name: str, description: str | None) -> Any:

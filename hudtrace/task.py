@@ -36,6 +36,7 @@ class Task:
 
     def __post_init__(self) -> None:
         """Copy the arguments as plain data and derive the id."""
+        _check_kinds(self.environment, self.scenario, self.args)
         args = _plain_args(self.args, self.scenario)
         object.__setattr__(self, "args", args)
         object.__setattr__(self, "tags", tuple(self.tags))
@@ -105,6 +106,30 @@ class Task:
     def __getstate__(self) -> dict[str, Any]:
         """Leave the environment behind: the other process looks it up."""
         return {**self.__dict__, "_environment": None}
+
+
+def _check_kinds(environment: object, scenario: object, args: object) -> None:
+    if not isinstance(environment, str):
+        raise TypeError(
+            f"a task names its environment, but got {environment!r:.80}; call the "
+            f"environment itself: env('initials', company='HUD')"
+        )
+    if not isinstance(scenario, str):
+        name = getattr(scenario, "name", None)
+        instead = (
+            f"call the scenario itself: task = {name}(company='HUD'), or name it: "
+            f"{name!r}"
+            if isinstance(name, str)
+            else "name it: env('initials', company='HUD')"
+        )
+        raise TypeError(
+            f"scenario={scenario!r:.80}: a task has the scenario's name; {instead}"
+        )
+    if not isinstance(args, Mapping):
+        raise TypeError(
+            f"args={args!r:.80}: the arguments of scenario {scenario!r} are a mapping "
+            f"by their names, for example {{'company': 'HUD'}}"
+        )
 
 
 def _plain_args(args: Mapping[str, Any], scenario: str) -> dict[str, Any]:

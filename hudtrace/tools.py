@@ -11,17 +11,20 @@ import hashlib
 import inspect
 import json
 import mimetypes
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict
 
-from hudtrace.errors import ToolError
+from hudtrace.errors import ConfigurationError, ToolError
 from hudtrace.messages import encodable, named
 from hudtrace.schema import Parameters, parameters_of, summary_of
 from hudtrace.threads import EpisodeThread, tool_threads
 
 RunIn = Literal["thread", "loop", "episode_thread"]
+#: What MCP servers call their tools.
+_NAME = re.compile(r"[A-Za-z0-9_./-]{1,128}")
 
 
 class ContentBlock(TypedDict):
@@ -172,12 +175,13 @@ class Tool:
         """Make a tool of a `def` or `async def`.
 
         Raises TypeError if its signature cannot be a tool's, ValueError if an
-        option makes no sense.
+        option makes no sense. A name has letters, digits, `_`, `-`, `.` and `/`,
+        128 at the most, as in MCP; APIs that take less refuse it on export.
         """
         is_async = _returns_coroutine(function)
         where = run_in or ("loop" if is_async else "thread")
         own_name: str = getattr(function, "__name__", type(function).__name__)
-        label = name or own_name
+        label = own_name if name is None else name
         if where not in ("thread", "loop", "episode_thread"):
             raise ValueError(
                 f"tool {label!r}: run_in={run_in!r}; it is 'thread', 'loop' or "
@@ -187,6 +191,11 @@ class Tool:
             raise ValueError(
                 f"tool {label!r} is a coroutine function, so it runs in the loop; "
                 f"remove run_in={run_in!r}, or make it a plain def"
+            )
+        if not _NAME.fullmatch(label):
+            raise ValueError(
+                f"tool name {label!r}: it has letters, digits, '_', '-', '.' and '/', "
+                f"1 to 128 of them; give one by @env.tool(name=...)"
             )
         return cls(
             function,
@@ -255,6 +264,17 @@ class Tool:
 
     def __repr__(self) -> str:
         return f"Tool({self.name!r})"
+
+
+def api_name(tool: Tool, pattern: str, api: str) -> str:
+    """Return the tool's name; raises `ConfigurationError` if *api* refuses such a one."""
+    if re.fullmatch(pattern, tool.name):
+        return tool.name
+    raise ConfigurationError(
+        f"{api} takes no tool called {tool.name!r}: its names match {pattern}; rename it "
+        f"with @env.tool(name=...), or leave it out with allowed_tools or exclude_tools "
+        f"of the scenario"
+    )
 
 
 def unknown_tool_text(name: str, available: Iterable[str]) -> str:

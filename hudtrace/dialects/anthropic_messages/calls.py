@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from hudtrace.dialects.fields import get, read_arguments, text_or_none
-from hudtrace.tools import ContentBlock, Tool, ToolCall, ToolResult
+from hudtrace.tools import ContentBlock, Tool, ToolCall, ToolResult, api_name
 
 Json = dict[str, Any]
+#: What the API lets a tool be called.
+NAMES = r"[a-zA-Z0-9_-]{1,128}"
 _IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 
 
@@ -19,7 +21,7 @@ def export(tools: Iterable[Tool], *, cache_control: bool = False) -> list[Json]:
     """
     exported: list[Json] = [
         {
-            "name": tool.name,
+            "name": api_name(tool, NAMES, "Anthropic"),
             "description": tool.description,
             "input_schema": tool.input_schema,
         }

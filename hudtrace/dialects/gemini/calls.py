@@ -9,9 +9,11 @@ from typing import Any
 from hudtrace.dialects.fields import get, json_kind
 from hudtrace.dialects.gemini.schemas import gemini_schema
 from hudtrace.dialects.gemini.wires import dict_of
-from hudtrace.tools import Tool, ToolCall, ToolResult
+from hudtrace.tools import Tool, ToolCall, ToolResult, api_name
 
 Json = dict[str, Any]
+#: What the API lets a tool be called.
+NAMES = r"[a-zA-Z_][a-zA-Z0-9_:.-]{0,63}"
 MODES = ("AUTO", "ANY", "NONE", "VALIDATED")
 _LIBRARIES = ("google.genai.", "google.ai.generativelanguage")
 _CALL_KEYS = {
@@ -31,7 +33,10 @@ def export(tools: Iterable[Tool]) -> list[Json]:
 
 
 def _declare(tool: Tool) -> Json:
-    declaration: Json = {"name": tool.name, "description": tool.description}
+    declaration: Json = {
+        "name": api_name(tool, NAMES, "Gemini"),
+        "description": tool.description,
+    }
     older = "google.generativeai" in sys.modules
     parameters = gemini_schema(tool.input_schema, alternatives=not older)
     if parameters.get("properties"):  # an object without any is refused

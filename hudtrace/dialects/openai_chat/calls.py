@@ -7,9 +7,11 @@ from typing import Any
 
 from hudtrace.dialects.fields import get, read_arguments
 from hudtrace.dialects.strict import strict_schema
-from hudtrace.tools import Tool, ToolCall, ToolResult
+from hudtrace.tools import Tool, ToolCall, ToolResult, api_name
 
 Json = dict[str, Any]
+#: What the API lets a tool be called.
+NAMES = r"[a-zA-Z0-9_-]{1,64}"
 
 
 def export(tools: Iterable[Tool], *, strict: bool = False) -> list[Json]:
@@ -22,7 +24,10 @@ def export(tools: Iterable[Tool], *, strict: bool = False) -> list[Json]:
 
 
 def _export(tool: Tool, *, strict: bool) -> Json:
-    function: Json = {"name": tool.name, "description": tool.description}
+    function: Json = {
+        "name": api_name(tool, NAMES, "OpenAI"),
+        "description": tool.description,
+    }
     closed = strict_schema(tool.input_schema) if strict else None
     function["parameters"] = tool.input_schema if closed is None else closed
     if closed is not None:

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from hudtrace.dialects.fields import get, read_arguments
+from hudtrace.dialects.openai_chat.calls import NAMES
 from hudtrace.dialects.strict import strict_schema
-from hudtrace.tools import ContentBlock, Tool, ToolCall, ToolResult
+from hudtrace.tools import ContentBlock, Tool, ToolCall, ToolResult, api_name
 
 Json = dict[str, Any]
 _CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
@@ -27,7 +28,7 @@ def _export(tool: Tool, *, strict: bool) -> Json:
     closed = strict_schema(tool.input_schema) if strict else None
     return {
         "type": "function",
-        "name": tool.name,
+        "name": api_name(tool, NAMES, "OpenAI"),
         "description": tool.description,
         "parameters": tool.input_schema if closed is None else closed,
         "strict": closed is not None,
