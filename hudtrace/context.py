@@ -84,7 +84,7 @@ class EvalContext(EvalView):
 
     async def call_tools(self, calls: Iterable[Any]) -> list[Any]:
         """Run several tool calls at the same time; results keep the order."""
-        return await run_together(self.call_tool(call) for call in calls)
+        return await run_together(map(self.call_tool, formats.each_call(calls)))
 
     async def submit(self, answer: Any) -> None:
         """Hand in the answer; the last one counts. Raises `EvalFinished` at the end."""

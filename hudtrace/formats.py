@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from hudtrace.dialects import (
@@ -81,6 +81,21 @@ def recognize(
     )
 
 
+def each_call(calls: Any) -> list[Any]:
+    """Return several calls as a list.
+
+    Raises `UnrecognizedToolCall` for one call alone and for what holds none.
+    """
+    is_model = hasattr(calls, "model_dump")  # which yields its fields
+    alone = isinstance(calls, str | bytes | Mapping) or is_model
+    if alone or not isinstance(calls, Iterable):
+        raise UnrecognizedToolCall(
+            f"call_tools takes a list of tool calls, but got {calls!r:.120} (a "
+            f"{type(calls).__name__}); one call goes to call_tool(call)"
+        )
+    return list(calls)
+
+
 def _by_name(name: str, arguments: Any, named: Mapping[str, Any]) -> ToolCall:
     if arguments is None:
         return ToolCall(name, dict(named))
@@ -104,6 +119,7 @@ __all__ = [
     "FORMATS",
     "Format",
     "anthropic_messages",
+    "each_call",
     "gemini",
     "mcp",
     "openai_chat",

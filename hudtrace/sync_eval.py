@@ -54,7 +54,9 @@ class SyncEvalContext(EvalView):
 
     def call_tools(self, calls: Iterable[Any]) -> list[Any]:
         """Run several tool calls at the same time; results keep the order."""
-        return self._call_all([formats.recognize(call) for call in calls])
+        return self._call_all(
+            [formats.recognize(call) for call in formats.each_call(calls)]
+        )
 
     def submit(self, answer: Any) -> None:
         """Hand in the answer; the last one counts. Raises `EvalFinished` at the end."""

@@ -131,6 +131,26 @@ async def test_mcp(box: hud.Task, call: Any) -> None:
     assert not reply.is_error
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        chat_call("add", "{}"),
+        FunctionToolCall.model_validate(chat_call("add", "{}")),
+        "add",
+        None,
+        3,
+    ],
+    ids=["dict", "object", "name", "None", "number"],
+)
+async def test_call_tools_takes_a_list(box: hud.Task, wrong: Any) -> None:
+    """One call alone is not taken apart into its keys or letters."""
+    async with hud.eval(box) as ctx:
+        with pytest.raises(UnrecognizedToolCall, match=r"one call goes to call_tool"):
+            await ctx.call_tools(wrong)
+        assert await ctx.call_tools(iter([])) == []
+    assert ctx.result.tool_calls == 0
+
+
 async def test_by_name(box: hud.Task) -> None:
     """A name with keywords, a mapping, or JSON text; a tool may have any argument."""
     async with hud.eval(box) as ctx:
