@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal
 
 from hudtrace import formats
 from hudtrace.frameworks.agent_tool import AgentTool
@@ -77,9 +77,20 @@ class Converters:
         tools: list[Any] = _framework("crewai").export(self._agent_tools())
         return tools
 
-    def as_autogen_tools(self) -> list[Any]:
-        """Return the tools for AutoGen."""
-        tools: list[Any] = _framework("autogen").export(self._agent_tools())
+    def as_autogen_tools(
+        self,
+        kind: Literal["functions", "agentchat", "ag2"] | None = None,
+        *,
+        sync: bool = False,
+    ) -> list[Any]:
+        """Return the tools for AutoGen: the generation imported, else installed.
+
+        *kind* chooses one: `functions` for `autogen.register_function` of pyautogen
+        0.2 and ag2 before 1.0, `agentchat`, or `ag2` 1.0 and later. Functions are
+        coroutine functions; with *sync*, plain ones for `initiate_chat`.
+        """
+        autogen = _framework("autogen")
+        tools: list[Any] = autogen.export(self._agent_tools(), kind, sync=sync)
         return tools
 
     def as_browser_use_tools(self) -> Any:
