@@ -58,6 +58,7 @@ class EvalContext(EvalView):
         self._opened = None
         self._sync: SyncEvalContext | None = None
         self._token: Any = None
+        self._cancelled = False
 
     # The body's view ---------------------------------------------------------
 
@@ -190,7 +191,15 @@ class EvalContext(EvalView):
     async def _open_for_thread(self) -> OpenEval:
         opened = await self._open()
         opened.guard = LimitGuard(self._limits, opened.record.episode, None)
+        if self._cancelled:
+            opened.guard.cancel()
         return opened
+
+    def _cancel_sync(self) -> None:
+        """Have a sync body, in another thread, stop at its next call."""
+        self._cancelled = True
+        if self._opened is not None and self._opened.guard is not None:
+            self._opened.guard.cancel()
 
     def _detach(self) -> None:
         """Make the body's place the current one no more."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import functools
 import inspect
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from hudtrace.bare import BareEval, case_of
 from hudtrace.context import EvalContext, OnError, current_eval
 from hudtrace.grading import SubScore
+from hudtrace.loops import run_in_background
 from hudtrace.record import Identity
 from hudtrace.result import EvalResult, Limits
+from hudtrace.sync_eval import SyncEvalContext
 from hudtrace.task import Task
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ def eval(  # the name that users know; it never shadows the builtin by a star im
     on_error: OnError = "raise",
     grade_on_error: bool = False,
 ) -> EvalContext:
-    """Run one task: `async with hud.eval(task) as ctx`.
+    """Run one task: `async with hud.eval(task) as ctx`, in sync code `with`.
 
     Entering opens a new trace and runs the scenario up to its prompt; the body
     is the agent; leaving grades what was submitted and fills `ctx.result`.
@@ -119,7 +121,9 @@ def traced_eval(target: Any = None, /, **options: Any) -> Any:
     its first argument, and returns an `EvalResult`. Options are those of
     `hud.eval`. With a list of tasks, or with `group=N` for repeats, it returns a
     `Job`; `max_concurrent=M` bounds how many episodes run at once (20), and what an
-    episode raises stays in its result.
+    episode raises stays in its result. On a plain `def f(ctx, ...)`, `f(...)` does
+    the same for sync code: the body runs in the caller's thread, those of a job in
+    threads, and the context is a `SyncEvalContext`.
 
     Bare: `@hud.traced_eval` or `@hud.traced_eval(name=..., case=("x",),
     reward="return")` on any function, method or test. Each call is an eval in
@@ -152,41 +156,49 @@ def traced_eval(target: Any = None, /, **options: Any) -> Any:
 
 
 def _bind(task: Task, options: Mapping[str, Any], body: Callable[..., Any]) -> Any:
-    _require_coroutine(body, "task")
+    _refuse_generators(body)
+    run: Any
 
-    @functools.wraps(body)
-    async def run(*args: Any, **kwargs: Any) -> EvalResult:
-        context = eval(task, **options)
-        async with context:
-            await body(context, *args, **kwargs)
-        return context.result
+    if inspect.iscoroutinefunction(body):
 
-    run.task = task  # type: ignore[attr-defined]
+        @functools.wraps(body)
+        async def run(*args: Any, **kwargs: Any) -> EvalResult:
+            context = eval(task, **options)
+            async with context:
+                await body(context, *args, **kwargs)
+            return context.result
+
+    else:
+
+        @functools.wraps(body)
+        def run(*args: Any, **kwargs: Any) -> EvalResult:
+            context = eval(task, **options)
+            with context as ctx:
+                _refuse_coroutine(body, body(ctx, *args, **kwargs))
+            return context.result
+
+    run.task = task
     return run
 
 
 def _bind_many(
     tasks: Sequence[Task], options: Mapping[str, Any], body: Callable[..., Any]
 ) -> Any:
-    _require_coroutine(body, "tasks")
+    _refuse_generators(body)
     settings = dict(options)
     group = settings.pop("group", 1)
     max_concurrent = settings.pop("max_concurrent", None)
     job_id, name = settings.pop("job", None), body.__name__
 
-    @functools.wraps(body)
-    async def run(*args: Any, **kwargs: Any) -> Job:
+    def open_eval(task: Task, job: InJob) -> EvalContext:
+        return eval(task, **{"on_error": "record", **settings, "job": job})
+
+    async def run_all(episodes: Callable[[EvalContext], Awaitable[EvalResult]]) -> Job:
         from hudtrace.jobs import MAX_CONCURRENT, run_job
-
-        def open_eval(task: Task, job: InJob) -> EvalContext:
-            return eval(task, **{"on_error": "record", **settings, "job": job})
-
-        async def attempt(context: EvalContext) -> None:
-            await body(context, *args, **kwargs)
 
         return await run_job(
             tasks,
-            attempt,
+            episodes,
             open_eval,
             name=name,
             job_id=job_id,
@@ -194,16 +206,42 @@ def _bind_many(
             max_concurrent=max_concurrent or MAX_CONCURRENT,
         )
 
-    run.tasks = tasks  # type: ignore[attr-defined]
+    run: Any
+    if inspect.iscoroutinefunction(body):
+
+        @functools.wraps(body)
+        async def run(*args: Any, **kwargs: Any) -> Job:
+            from hudtrace.jobs import run_episode
+
+            async def attempt(context: EvalContext) -> None:
+                await body(context, *args, **kwargs)
+
+            return await run_all(functools.partial(run_episode, attempt))
+
+    else:
+
+        @functools.wraps(body)
+        def run(*args: Any, **kwargs: Any) -> Job:
+            from hudtrace.jobs import MAX_CONCURRENT, SyncEpisodes
+
+            def attempt(context: SyncEvalContext) -> None:
+                _refuse_coroutine(body, body(context, *args, **kwargs))
+
+            with SyncEpisodes(attempt, max_concurrent or MAX_CONCURRENT) as episodes:
+                return run_in_background(functools.partial(run_all, episodes.run))
+
+    run.tasks = tasks
     return run
 
 
-def _require_coroutine(body: Callable[..., Any], what: str) -> None:
-    name = getattr(body, "__qualname__", repr(body))
-    if not inspect.iscoroutinefunction(body):
+def _refuse_coroutine(body: Callable[..., Any], returned: object) -> None:
+    """Refuse an async function in the guise of a plain one: nobody awaits it."""
+    if inspect.iscoroutine(returned):
+        returned.close()
+        name = getattr(body, "__qualname__", repr(body))
         raise TypeError(
-            f"@hud.traced_eval({what}) needs a coroutine function, but {name} is not "
-            f"one; write 'async def {getattr(body, '__name__', 'f')}(ctx)'"
+            f"{name} is a plain function but returns a coroutine, which nobody awaits; "
+            f"make it 'async def {getattr(body, '__name__', 'f')}(ctx)'"
         )
 
 

@@ -7,6 +7,7 @@ every episode links, and below it the job with a span for each group of repeats.
 from __future__ import annotations
 
 import asyncio
+import functools
 import math
 import os
 import statistics
@@ -24,12 +25,18 @@ from hudtrace.messages import Usage
 from hudtrace.progress import Progress
 from hudtrace.result import EvalResult
 from hudtrace.runtime import get_runtime
+from hudtrace.sync_eval import SyncEvalContext
 from hudtrace.task import Task
+from hudtrace.threads import ToolThreads
 from hudtrace.tracing.spans import Span, with_span
 
 MAX_CONCURRENT = 20
 
+_STOP_SECONDS = 5.0  # that a cancelled job waits for bodies in threads
+
 Body = Callable[[EvalContext], Awaitable[Any]]
+SyncBody = Callable[[SyncEvalContext], Any]
+RunEpisode = Callable[[EvalContext], Awaitable[EvalResult]]
 
 
 @dataclass
@@ -163,7 +170,7 @@ def _stderr(clusters: Sequence[Sequence[float]]) -> float | None:
 
 async def run_job(
     tasks: Iterable[Task],
-    body: Body,
+    run_one: RunEpisode,
     open_eval: Callable[[Task, InJob], EvalContext],
     *,
     name: str,
@@ -171,9 +178,9 @@ async def run_job(
     group: int = 1,
     max_concurrent: int = MAX_CONCURRENT,
 ) -> Job:
-    """Run *body* on each task, *group* times, at most *max_concurrent* at once.
+    """Run each task *group* times, at most *max_concurrent* at once.
 
-    What an episode raises stays in its result. If the job is cancelled, so are its
+    *run_one* runs one episode, for example `run_episode` with a body. What an episode raises stays in its result. If the job is cancelled, so are its
     episodes, and its trace ends with what there is.
     """
     if group < 1 or max_concurrent < 1:
@@ -190,7 +197,7 @@ async def run_job(
 
     async def work() -> None:
         for number, (place, task, attempt) in places:
-            result = await _run_one(open_eval(task, running.place(attempt)), body)
+            result = await run_one(open_eval(task, running.place(attempt)))
             results[number] = result
             running.note(place, task, result)
             progress.advance()
@@ -210,7 +217,7 @@ async def run_job(
     return running.job
 
 
-async def _run_one(context: EvalContext, body: Body) -> EvalResult:
+async def run_episode(body: Body, context: EvalContext) -> EvalResult:
     """Run one episode; its errors are its own, those of its set-up too."""
     try:
         async with context:
@@ -219,6 +226,45 @@ async def _run_one(context: EvalContext, body: Body) -> EvalResult:
         if not context.has_result:
             raise  # there was no episode: the fault is in the job, or in us
     return context.result
+
+
+class SyncEpisodes:
+    """Runs episodes with a sync body, each in a thread, up to *size* at once."""
+
+    def __init__(self, body: SyncBody, size: int) -> None:
+        self._body = body
+        self._threads = ToolThreads(size)
+
+    def __enter__(self) -> SyncEpisodes:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Let the threads end."""
+        self._threads.close()
+
+    async def run(self, context: EvalContext) -> EvalResult:
+        """Run one episode; its errors are its own.
+
+        Cancelling this stops the body at its next call, and waits a while for that.
+        """
+        running = self._threads.run(functools.partial(self._run, context))
+        try:
+            await asyncio.wait([running])
+        except asyncio.CancelledError:
+            context._cancel_sync()
+            await asyncio.wait([running], timeout=_STOP_SECONDS)
+            running.add_done_callback(lambda done: done.cancelled() or done.exception())
+            raise
+        return running.result()  # type: ignore[no-any-return]
+
+    def _run(self, context: EvalContext) -> EvalResult:
+        try:
+            with context as ctx:
+                self._body(ctx)
+        except Exception:
+            if not context.has_result:
+                raise
+        return context.result
 
 
 class InJob(NamedTuple):

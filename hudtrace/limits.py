@@ -39,6 +39,7 @@ class LimitGuard:
         self._until = math.inf if limits.time is None else _now() + limits.time
         self._before = self._body.cancelling() if self._body else 0
         self._cancelled = False
+        self._revoked = False
         self._released = False
         self._timer: asyncio.TimerHandle | None = None
         episode.limit = self._next_would_pass
@@ -55,6 +56,21 @@ class LimitGuard:
             self._loop.call_soon_threadsafe(self._cancel)
         else:
             self._cancel()
+
+    def cancel(self) -> None:
+        """Have sync code stop at its next call, not as at a limit: nothing is graded."""
+        self._revoked = True
+        self._loop.call_soon_threadsafe(self._cancel)
+
+    def check(self) -> None:
+        """Raise `asyncio.CancelledError` where sync code is to stop."""
+        if self._released:
+            return
+        if self._revoked:
+            raise asyncio.CancelledError("the eval was cancelled")
+        if _now() >= self._until:
+            self.stop("time")
+            raise asyncio.CancelledError("limit reached: time")
 
     async def watch(self, start: Start[T]) -> T:
         """Await a coroutine that sync code waits for; a limit cancels it."""
@@ -79,7 +95,7 @@ class LimitGuard:
     @property
     def only_cause(self) -> bool:
         """Whether a cancellation of the body came from a limit and nobody else."""
-        if self.reached is None:
+        if self.reached is None or self._revoked:
             return False
         return self._body is None or self._body.cancelling() <= self._before
 
@@ -100,10 +116,13 @@ class LimitGuard:
 
         *kind* is "turns", "tool_calls", or "calls": model calls in an open turn.
         """
-        if self.reached is not None and not self._released:
-            return self.reached
-        if _now() >= self._until and not self._released:
-            return "time"  # the timer is late: the loop is blocked
+        if not self._released:
+            if self.reached is not None:
+                return self.reached
+            if self._revoked:
+                raise asyncio.CancelledError("the eval was cancelled")
+            if _now() >= self._until:
+                return "time"  # the timer is late: the loop is blocked
         limits, tally = self._limits, self._episode.tally
         usage = tally.usage
         used = usage.input_tokens + usage.output_tokens

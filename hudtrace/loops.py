@@ -21,6 +21,8 @@ from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
+from hudtrace.threads import waiting
+
 T = TypeVar("T")
 Start = Callable[[], Coroutine[Any, Any, T]]
 
@@ -89,10 +91,11 @@ def in_background() -> bool:
 def _run_sync(start: Start[T], lanes: Iterator[_Lane]) -> T:
     work = _Work(start)
     try:
-        for lane in lanes:
-            if lane.takes(work):
-                break
-        work.done.result()
+        with waiting():
+            for lane in lanes:
+                if lane.takes(work):
+                    break
+            work.done.result()
     except BaseException:
         work.cancel()
         work.done.result()

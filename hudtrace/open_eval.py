@@ -68,9 +68,9 @@ class OpenEval:
 
     def run_sync(self, start: Start[T]) -> T:
         """Run tool calls for sync code; a limit that is reached cancels them."""
-        guard = self.guard
-        assert guard is not None
-        return self.home.run_sync(functools.partial(guard.watch, start))
+        if self.guard is not None:
+            start = functools.partial(self.guard.watch, start)
+        return self.home.run_sync(start)
 
     async def run_call(self, call: ToolCall) -> ToolResult:
         """Run a tool call on this loop."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -86,10 +85,10 @@ class SyncEvalContext(EvalView):
         ]
 
     def _go_on(self, what: str) -> OpenEval:
-        """Return the eval, unless its time is over while the body still runs."""
+        """Return the eval, unless the body is to stop."""
         opened = self._require_open(what)
-        if opened.stopped_by == "time":
-            raise asyncio.CancelledError("limit reached: time")
+        if opened.guard is not None:
+            opened.guard.check()
         return opened
 
 

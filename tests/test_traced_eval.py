@@ -53,10 +53,12 @@ async def test_bound_passes_errors_on(task: hud.Task) -> None:
 
 def test_wrong_decorations(task: hud.Task) -> None:
     """What cannot be an eval is refused at once, with the right form."""
-    with pytest.raises(TypeError, match="write 'async def run"):
+    for bound in (task, [task]):
+        with pytest.raises(TypeError, match="is a generator"):
 
-        @hud.traced_eval(task)
-        def run(ctx: hud.EvalContext) -> None: ...
+            @hud.traced_eval(bound)
+            def run(ctx: hud.EvalContext) -> Any:
+                yield 1
 
     with pytest.raises(TypeError, match="is a generator"):
 

@@ -19,50 +19,6 @@ from hudtrace.testing import captured_spans
 pytestmark = [pytest.mark.usefixtures("store"), pytest.mark.timeout(30)]
 
 
-@pytest.fixture
-def env() -> hud.Environment:
-    """An environment with tools that care for the loop they run on."""
-    env = hud.Environment("bridges")
-
-    @env.tool
-    async def where() -> str:
-        """Say which thread's loop this runs on."""
-        await asyncio.sleep(0)
-        return threading.current_thread().name
-
-    @env.tool
-    def double(n: int) -> int:
-        """Double a number."""
-        return 2 * n
-
-    @env.tool
-    async def broken() -> None:
-        """Fail."""
-        raise KeyError("inside")
-
-    @env.tool
-    async def ruined() -> None:
-        """End the episode."""
-        raise hud.EnvironmentFailure("no disk")
-
-    @env.tool(parallel=False)
-    async def alone(seconds: float = 0.0) -> int:
-        """Count how many run at the same time."""
-        state = hud.current_eval().state
-        state["now"] = state.get("now", 0) + 1
-        state["most"] = max(state.get("most", 0), state["now"])
-        await asyncio.sleep(seconds)
-        state["now"] -= 1
-        return int(state["most"])
-
-    @env.scenario("ask")
-    async def ask() -> Any:
-        answer = yield "Go on."
-        yield 1.0 if answer else 0.0
-
-    return env
-
-
 def tools_of(ctx: hud.EvalContext) -> dict[str, AgentTool]:
     return {tool.name: tool for tool in ctx._agent_tools()}
 
