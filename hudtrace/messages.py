@@ -7,6 +7,7 @@ Source: semantic-conventions-genai, `model/gen-ai/gen-ai-input-messages.json`.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -78,6 +79,44 @@ def named(part: Mapping[str, Any]) -> str:
     data = str(part.get("content") or "")
     size = len(data) * 3 // 4 - data[-2:].count("=")
     return f"[{what}: {part.get('mime_type') or 'unknown type'}, {size} bytes]"
+
+
+def with_ids(messages: Iterable[Message]) -> list[Message]:
+    """Return *messages* with ids for calls that came without, and for their answers.
+
+    Gemini and some servers give none; an answer belongs to the first call that is
+    open, of its name if it has one. Calls without an answer are left as they are.
+    """
+    made = list(messages)
+    parts = [part for message in made for part in message["parts"]]
+    taken = {given for part in parts if isinstance(given := part.get("id"), str)}
+    fresh = (f"call_{number}" for number in itertools.count(1))
+    unused = (name for name in fresh if name not in taken)
+    made_up: dict[int, str] = {}  # by the identity of the part
+    waiting: list[Part] = []
+    for part in parts:
+        if part.get("id"):
+            continue
+        if part.get("type") == "tool_call":
+            waiting.append(part)
+        elif part.get("type") == "tool_call_response":
+            name = part.get("name")
+            calls = [call for call in waiting if name in (None, call.get("name"))]
+            if calls:
+                waiting.remove(calls[0])
+                made_up[id(calls[0])] = made_up[id(part)] = next(unused)
+    if not made_up:
+        return made
+    return [
+        {
+            **message,
+            "parts": [
+                {**part, "id": made_up[id(part)]} if id(part) in made_up else part
+                for part in message["parts"]
+            ],
+        }
+        for message in made
+    ]
 
 
 def text_of(message: Message) -> str:

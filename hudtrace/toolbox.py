@@ -120,6 +120,8 @@ class Toolbox:
         Raises only `EnvironmentFailure`, cancellation, and what ends the
         process.
         """
+        if call.name in self.tools:
+            call = self.tools[call.name].read_text(call)
         await self._await_others()
         with self._span(call) as (span, abandon):
             try:

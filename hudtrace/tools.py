@@ -69,7 +69,8 @@ class ToolCall:
     """A call as it was read from some format.
 
     `arguments` is None and `problem` says why, in words for the model, where
-    they could not be read. `native` is the object that came in.
+    they could not be read. `native` is the object that came in. `text` is what a
+    custom call of OpenAI has instead of arguments: free text.
     """
 
     name: str
@@ -77,6 +78,7 @@ class ToolCall:
     id: str | None = None
     problem: str | None = None
     native: object = None
+    text: str | None = None
 
 
 @dataclass(slots=True)
@@ -216,6 +218,23 @@ class Tool:
     def validate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Check and convert *arguments*; raises `InvalidArguments`."""
         return self._parameters.validate(arguments, self.name)
+
+    def read_text(self, call: ToolCall) -> ToolCall:
+        """Return *call* with its free text as the one text that the tool takes.
+
+        As it came, where the text is such arguments itself, or the tool takes
+        something else.
+        """
+        properties = self.input_schema["properties"]
+        required = self.input_schema.get("required") or list(properties)
+        if call.text is None or len(required) != 1:
+            return call
+        (name,) = required
+        if properties[name].get("type") != "string" or (
+            call.arguments or {}
+        ).keys() == {name}:
+            return call
+        return dataclasses.replace(call, arguments={name: call.text}, problem=None)
 
     async def run(
         self, arguments: Mapping[str, Any], *, thread: EpisodeThread | None = None

@@ -96,6 +96,18 @@ def read_arguments(raw: Any) -> tuple[dict[str, Any] | None, str | None]:
     return read, None
 
 
+def read_free_text(raw: Any) -> tuple[dict[str, Any] | None, str | None, str]:
+    """Return the text of a custom call as arguments, if it is any, and as it is.
+
+    It is arguments where it is a JSON object; else the problem says so.
+    """
+    text = raw if isinstance(raw, str) else as_text(raw)
+    arguments, problem = read_arguments(text)
+    if problem is not None:
+        problem = "the tool takes a JSON object of arguments; send one as the input"
+    return arguments, problem, text
+
+
 def json_kind(value: Any) -> str:
     """Return what JSON calls *value*, with its article."""
     if value is None:

@@ -120,6 +120,7 @@ def _write_known(part: Part, kind: str, keys: dict[str, str]) -> Json:
     block = {"type": kind, **{theirs: given.get(key) for key, theirs in keys.items()}}
     if kind == "tool_use":
         block["input"] = _object(block["input"])
+        block["id"] = block["id"] or ""
     elif kind == "tool_result":
         content = block.pop("content")
         if isinstance(content, dict):

@@ -10,7 +10,7 @@ from typing import Any
 from hudtrace import semconv
 from hudtrace.dialects.anthropic_messages.blocks import write_block
 from hudtrace.dialects.anthropic_messages.calls import export
-from hudtrace.messages import Message, ModelReply, Part, Usage, tool_calls_of
+from hudtrace.messages import Message, ModelReply, Part, Usage, tool_calls_of, with_ids
 from hudtrace.tools import Tool
 
 Json = dict[str, Any]
@@ -29,7 +29,7 @@ def write_messages(messages: Iterable[Message]) -> list[Json]:
     messages that would be empty are left out.
     """
     written: list[Json] = []
-    for role, group in itertools.groupby(messages, key=lambda m: m["role"]):
+    for role, group in itertools.groupby(with_ids(messages), key=lambda m: m["role"]):
         if role == "tool":
             parts = [part for message in group for part in message["parts"]]
             written += _write_message("user", parts)

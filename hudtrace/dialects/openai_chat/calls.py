@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from hudtrace.dialects.fields import get, read_arguments
+from hudtrace.dialects.fields import (
+    get,
+    read_arguments,
+    read_free_text,
+    text_or_none,
+)
 from hudtrace.dialects.strict import strict_schema
 from hudtrace.tools import Tool, ToolCall, ToolResult, api_name
 
@@ -37,19 +42,17 @@ def _export(tool: Tool, *, strict: bool) -> Json:
 
 def parse(native: object) -> ToolCall | None:
     """Read a tool call (object or dict); None if *native* is something else."""
+    call_id = text_or_none(get(native, "id"))
     function = get(native, "function")
-    called = get(function, "name")
+    custom = get(native, "custom") if function is None else None
+    called = get(custom or function, "name")
     if not isinstance(called, str):
         return None
-    call_id = get(native, "id")
+    if custom is not None:
+        arguments, problem, text = read_free_text(get(custom, "input"))
+        return ToolCall(called, arguments, call_id, problem, native, text)
     arguments, problem = read_arguments(get(function, "arguments"))
-    return ToolCall(
-        called,
-        arguments,
-        call_id if isinstance(call_id, str) else None,
-        problem,
-        native,
-    )
+    return ToolCall(called, arguments, call_id, problem, native)
 
 
 def reply(call: ToolCall, result: ToolResult) -> Json:

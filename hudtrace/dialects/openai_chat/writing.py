@@ -9,7 +9,15 @@ from typing import Any
 from hudtrace import semconv
 from hudtrace.dialects.fields import as_text
 from hudtrace.dialects.openai_chat.calls import export
-from hudtrace.messages import Message, ModelReply, Part, Usage, named, tool_calls_of
+from hudtrace.messages import (
+    Message,
+    ModelReply,
+    Part,
+    Usage,
+    named,
+    tool_calls_of,
+    with_ids,
+)
 from hudtrace.tools import Tool
 
 Json = dict[str, Any]
@@ -19,7 +27,7 @@ _FINISH_BACK = {"tool_call": "tool_calls"}
 def write_messages(messages: Iterable[Message]) -> list[Json]:
     """Return *messages* as a request has them."""
     written: list[Json] = []
-    for message in messages:
+    for message in with_ids(messages):
         results = [p for p in message["parts"] if p["type"] == "tool_call_response"]
         if results:
             written += [
@@ -99,7 +107,7 @@ def _write_call(part: Part) -> Json:
     if not isinstance(arguments, str):
         arguments = json.dumps({} if arguments is None else arguments)
     return {
-        "id": part.get("id"),
+        "id": part.get("id") or "",
         "type": "function",
         "function": {"name": part.get("name"), "arguments": arguments},
     }

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from hudtrace.dialects.fields import get, read_arguments
+from hudtrace.dialects.fields import (
+    get,
+    read_arguments,
+    read_free_text,
+    text_or_none,
+)
 from hudtrace.dialects.openai_chat.calls import NAMES
 from hudtrace.dialects.strict import strict_schema
 from hudtrace.tools import ContentBlock, Tool, ToolCall, ToolResult, api_name
@@ -41,15 +46,12 @@ def parse(native: object) -> ToolCall | None:
     key = _CALLS.get(kind) if isinstance(kind, str) else None
     if key is None or not isinstance(called, str):
         return None
-    call_id = get(native, "call_id")
+    call_id = text_or_none(get(native, "call_id"))
+    if key == "input":
+        arguments, problem, text = read_free_text(get(native, key))
+        return ToolCall(called, arguments, call_id, problem, native, text)
     arguments, problem = read_arguments(get(native, key))
-    return ToolCall(
-        called,
-        arguments,
-        call_id if isinstance(call_id, str) else None,
-        problem,
-        native,
-    )
+    return ToolCall(called, arguments, call_id, problem, native)
 
 
 def reply(call: ToolCall, result: ToolResult) -> Json:

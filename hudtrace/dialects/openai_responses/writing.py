@@ -8,7 +8,7 @@ from typing import Any
 
 from hudtrace.dialects.openai_responses.calls import export
 from hudtrace.dialects.openai_responses.items import ROLES
-from hudtrace.messages import Message, Part
+from hudtrace.messages import Message, Part, with_ids
 from hudtrace.tools import Tool
 
 Json = dict[str, Any]
@@ -21,7 +21,7 @@ def write_messages(messages: Iterable[Message]) -> list[Json]:
 
     Reasoning of other providers is left out: the API takes only its own back.
     """
-    return [item for message in messages for item in write_message(message)]
+    return [item for message in with_ids(messages) for item in write_message(message)]
 
 
 def write_results(replies: Iterable[Json]) -> list[Json]:
@@ -128,7 +128,7 @@ def _write_call(part: Part, item: Json) -> Json:
     if not isinstance(arguments, str):
         arguments = json.dumps({} if arguments is None else arguments)
     kind = item.get("type", "function_call")
-    wire = {"type": kind, "call_id": part.get("id"), "name": part.get("name")}
+    wire = {"type": kind, "call_id": part.get("id") or "", "name": part.get("name")}
     key = "input" if kind == "custom_tool_call" else "arguments"
     return {**wire, key: arguments, **item}
 
