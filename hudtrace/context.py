@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from opentelemetry import context as otel_context
 
 from hudtrace import formats
+from hudtrace.answers import answer_of
 from hudtrace.errors import EvalFinished, NoCurrentEval
 from hudtrace.eval_view import EvalView
 from hudtrace.limits import LimitGuard
@@ -88,7 +89,10 @@ class EvalContext(EvalView):
         return await run_together(map(self.call_tool, formats.each_call(calls)))
 
     async def submit(self, answer: Any) -> None:
-        """Hand in the answer; the last one counts. Raises `EvalFinished` at the end."""
+        """Hand in the answer; the last one counts. Raises `EvalFinished` at the end.
+
+        Takes what an agent framework's run returns, too, and finds the answer in it.
+        """
         self._submit(answer)
 
     @contextlib.asynccontextmanager
@@ -210,7 +214,7 @@ class EvalContext(EvalView):
 
     def _submit(self, answer: Any) -> None:
         record = self._require_open("submit").record
-        self.answer = answer
+        self.answer = answer_of(answer, record.prompt)
         record.submits += 1
         record.episode.end_turns()
 

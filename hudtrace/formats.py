@@ -13,7 +13,7 @@ from hudtrace.dialects import (
     openai_responses,
 )
 from hudtrace.errors import UnrecognizedToolCall
-from hudtrace.frameworks import mcp
+from hudtrace.frameworks import langchain, llamaindex, mcp
 from hudtrace.tools import ToolCall, ToolResult
 
 
@@ -50,6 +50,8 @@ FORMATS: tuple[Format, ...] = (
     openai_responses,
     anthropic_messages,
     gemini,
+    langchain,
+    llamaindex,
     mcp,
 )
 
@@ -121,6 +123,8 @@ __all__ = [
     "anthropic_messages",
     "each_call",
     "gemini",
+    "langchain",
+    "llamaindex",
     "mcp",
     "openai_chat",
     "openai_responses",

@@ -106,19 +106,19 @@ class OpenEval:
         self.ending = True
         if self.guard is not None:
             self.guard.release()
-        error = error or self.toolbox.failure
+        cause = self._cause_of(error)
         ending = Ending("no_answer" if answer is None else "scored", answer=answer)
         ending.stopped_by = self.stopped_by
-        self.record.episode.end_agent(error)
-        raised = error
-        if error is not None:
-            ending.outcome, ending.error = outcome_of(error), error
+        self.record.episode.end_agent(cause)
+        raised = error or cause
+        if cause is not None:
+            ending.outcome, ending.error = outcome_of(cause), cause
         try:
-            if error is None or self._may_grade(error):
+            if cause is None or self._may_grade(cause):
                 ending.grade = await self._grade(answer)
         except Exception as failed:
             raised = failed
-            if error is None:
+            if cause is None:
                 ending.outcome = _failed_grading(failed)
                 ending.error = failed
         except BaseException as cancelled:
@@ -136,6 +136,12 @@ class OpenEval:
                 self._linked.add(tool_call.span)
                 link = link_to(tool_call.span, "read")
                 self.reward_span.add_link(link.context, link.attributes)
+
+    def _cause_of(self, error: BaseException | None) -> BaseException | None:
+        """Return the environment's failure, also where a framework wraps or hides it."""
+        failure = self.toolbox.failure
+        hidden = error is None or isinstance(error, Exception)
+        return failure if failure is not None and hidden else error
 
     def _may_grade(self, error: BaseException) -> bool:
         failed = isinstance(error, EnvironmentFailure)

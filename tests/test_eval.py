@@ -156,6 +156,30 @@ async def test_third_yield() -> None:
     assert (ctx.result.reward, ctx.result.outcome) == (None, "grader_error")
 
 
+async def test_a_failure_that_a_framework_wraps() -> None:
+    """A tool's `EnvironmentFailure` counts as one, also where the body raises its own."""
+
+    async def one() -> Any:
+        yield "prompt"
+        yield 1.0
+
+    task = scenario_env(one)
+    task.resolve()[0].tool(_outage)
+    ctx = hud.eval(task, grade_on_error=True)
+    with pytest.raises(RuntimeError, match="tool failed"):
+        async with ctx:
+            try:
+                await ctx.call_tool("_outage")
+            except hud.EnvironmentFailure as failure:
+                raise RuntimeError("tool failed") from failure
+    assert (ctx.result.reward, ctx.result.outcome) == (None, "environment_error")
+
+
+def _outage() -> str:
+    """Fail as the environment does."""
+    raise hud.EnvironmentFailure("no power")
+
+
 async def test_no_prompt() -> None:
     """A scenario that yields no text or blocks first fails at entry."""
 

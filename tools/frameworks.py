@@ -215,13 +215,11 @@ def draw(rows: list[Row]) -> str:
     """Draw rows as a table that is Markdown and can be read as it is."""
     table = [COLUMNS, *rows]
     widths = [max(len(row[at]) for row in table) for at in range(len(COLUMNS))]
-    lines = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |"
-        for row in table
-    ]
-    return "\n".join(
-        [lines[0], "|" + "|".join("-" * (w + 2) for w in widths) + "|"] + lines[1:]
+    head, *body = (
+        "| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in table
     )
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return "\n".join([head, rule, *body])
 
 
 def documented() -> list[Row]:

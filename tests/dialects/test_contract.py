@@ -257,6 +257,9 @@ CORPUS: list[Any] = [
     {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "n"},
     {"type": "server_tool_use", "id": "t", "name": "web_search", "input": {}},
     {"type": "custom_tool_call", "call_id": "c", "name": "n", "input": "x"},
+    {"type": "invalid_tool_call", "id": "c", "name": "n", "args": "{", "error": None},
+    {"type": "tool_call", "id": None, "name": "n", "args": {}, "extras": {}},
+    {"tool_id": "c", "tool_name": "n", "tool_kwargs": {"name": "x", "args": {}}},
 ]
 
 

@@ -8,10 +8,12 @@ docs/frameworks.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.metadata import version
 
 import pytest
+
+pytest.register_assert_rewrite("contract", "page_code")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -25,7 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(autouse=True)
 def row(
     request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
-) -> Iterator[None]:
+) -> None:
     """Note what the test is about, for the table."""
     marker = request.node.get_closest_marker("section")
     if marker is not None:
@@ -35,4 +37,3 @@ def row(
         record_property("version", version(framework))
         record_property("form", form)
         record_property("result", marker.kwargs.get("result", "reward 1.0"))
-    yield

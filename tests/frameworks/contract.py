@@ -150,6 +150,11 @@ class People:
             raise hud.ToolError(f"this tool is broken: {reason}")
 
         @env.tool
+        def outage(why: str) -> str:
+            """Fail as the environment does."""
+            raise hud.EnvironmentFailure(why)
+
+        @env.tool
         async def slow(label: str) -> str:
             """Take a while."""
             self.running += 1
@@ -197,8 +202,9 @@ class Contract:
     together = True
     #: Whether a tool's image reaches the model as one.
     images = True
-    #: Whether the agent may be told of a tool that there is not.
-    unknown_tools = True
+    #: What ends the agent where the model asks for a tool that there is not; None
+    #: if the model is told.
+    unknown_tool: type[Exception] | None = None
 
     async def run(self, ctx: hud.EvalContext, model: ScriptedModel) -> Any:
         """Run an agent with the tools of *ctx*; return what goes to `ctx.submit`."""
@@ -225,6 +231,7 @@ class Contract:
             async with hud.eval(people.task) as ctx:
                 await ctx.submit(await self.run(ctx, model))
         assert len(model.requests) == len(script)
+        assert ctx.answer == "all done"
         return ctx, model, spans
 
     @pytest.mark.parametrize("arguments", [HARD, BARE], ids=["hard", "bare"])
@@ -261,14 +268,16 @@ class Contract:
         assert ctx.result.reward == 1.0
         (tool,) = [span for span in spans if span.name == "execute_tool broken"]
         assert tool.status == 2
-        expected = self.tree(model.model, ["broken error=ToolError"], [])
+        expected = self.tree(
+            model.model, ["broken error=hudtrace.errors.ToolError"], []
+        )
         check_trace(spans, ctx.result, expected)
 
     async def test_wrong_arguments(self) -> None:
         """Arguments that do not fit are told to the model, field by field."""
         people = People()
         wrong = {**BARE, "query": {"name": "x", "filters": {"role": "king"}}}
-        ctx, model, spans = await self.episode(people, self.ask(("search", wrong)))
+        ctx, model, _ = await self.episode(people, self.ask(("search", wrong)))
         assert "role" in self.results(model)[0]
         assert people.received == []
         assert ctx.result.reward == 1.0
@@ -285,10 +294,10 @@ class Contract:
         )
         took = time.monotonic() - started
         check_trace(spans, ctx.result, self.tree(model.model, ["slow"] * 3, []))
-        assert [
-            f"{label} is done" in text
-            for label, text in zip(labels, self.results(model), strict=True)
-        ] == [True] * 3
+        results = self.results(model)
+        assert len(results) == 3
+        for label in labels:
+            assert any(f"{label} is done" in result for result in results)
         assert (people.most_running == 3) is self.together, took
 
     async def test_an_image(self) -> None:
@@ -303,12 +312,27 @@ class Contract:
         assert self.images or "[image: image/png" in self.results(model)[0]
 
     async def test_an_unknown_tool(self) -> None:
-        """A tool that is not there does not end the agent."""
-        if not self.unknown_tools:
-            pytest.skip("the framework ends the agent itself")
+        """The model is told that there is no such tool, or the agent ends with it."""
         people = People()
-        ctx, _, _ = await self.episode(people, self.ask(("serach", {"name": "x"})))
-        assert ctx.result.reward == 1.0
+        reply = self.ask(("serach", {"name": "x"}))
+        if self.unknown_tool is None:
+            ctx, _, _ = await self.episode(people, reply)
+            assert ctx.result.reward == 1.0
+            return
+        with ScriptedModel([reply]) as model, pytest.raises(self.unknown_tool):
+            async with hud.eval(people.task) as ctx:
+                await self.run(ctx, model)
+        assert ctx.result.outcome == "agent_error"
+
+    async def test_a_failing_environment(self) -> None:
+        """Where the environment fails, the episode says so and has no reward."""
+        people = People()
+        replies = [self.ask(("outage", {"why": "no power"})), self.answer("all done")]
+        with ScriptedModel(replies) as model:
+            async with hud.eval(people.task, on_error="record") as ctx:
+                await ctx.submit(await self.run(ctx, model))
+        assert ctx.result.outcome == "environment_error"
+        assert ctx.result.reward is None
 
     async def test_many_turns(self) -> None:
         """Each turn has its model call and the tool calls that it asked for."""

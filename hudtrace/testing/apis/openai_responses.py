@@ -262,9 +262,10 @@ def _check_tools(tools: Any) -> None:
         where = f"tools[{index}]"
         if "function" in tool:
             raise BadRequest("unknown parameter", f"{where}.function")
-        if not isinstance(tool.get("strict"), bool):
+        # Where it is missing, the API closes the schema by itself, if it can.
+        if not isinstance(tool.get("strict", False), bool):
             raise BadRequest("missing required parameter", f"{where}.strict")
         schema, at = tool.get("parameters"), f"{where}.parameters"
         check_object_schema(schema, at)
-        if tool["strict"]:
+        if tool.get("strict"):
             check_strict_schema(schema, at)
