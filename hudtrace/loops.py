@@ -28,6 +28,7 @@ Start = Callable[[], Coroutine[Any, Any, T]]
 
 PATIENCE = 0.1  # seconds; a loop that stands still for as long is blocked
 _MOVING = 10  # times as long for a loop that does not: it computes, or polls
+_LATE = 0.003  # seconds; a thread that computes lets another go on after five
 _AGAIN = 0.005  # seconds, for a loop that was found blocked before
 _EXIT_SECONDS = 1.0
 
@@ -162,7 +163,8 @@ class _Work(Generic[T]):
         if task.cancelled():  # before it began
             self._error = asyncio.CancelledError()
         self._start = self._task = None
-        self.done.set_result(None)
+        if self._loop not in _ended:  # or the process ends, and whoever waits with it
+            self.done.set_result(None)
 
     def _cancel(self) -> None:
         if self._task is not None:
@@ -242,12 +244,16 @@ class _Lane:
             return
         until = time.monotonic() + _MOVING * self._patience
         before: object = None
-        while time.monotonic() < until:
+        late = False
+        while (asked := time.monotonic()) < until:
             now = _place(self.thread)
-            if now is None or now == before:
+            if now is None or (now == before and not late):
                 return
             before = now
             yield self._patience
+            # Where some thread computes, the interpreter comes back late; a tight
+            # loop is seen in the same place again and again.
+            late = time.monotonic() - asked - self._patience > _LATE
 
 
 def _place(thread: threading.Thread) -> tuple[int, int] | None:
@@ -287,6 +293,7 @@ class _Background:
         """End the loops, without waiting long for what still runs in them."""
         lanes, self._lanes = self._lanes, []
         for lane in lanes:
+            _ended.add(lane.loop)
             with contextlib.suppress(RuntimeError):
                 lane.loop.call_soon_threadsafe(lane.loop.stop)
         until = time.monotonic() + _EXIT_SECONDS
@@ -320,6 +327,7 @@ def _run_forever(loop: asyncio.AbstractEventLoop) -> None:
 
 
 _background = _Background()
+_ended: set[asyncio.AbstractEventLoop] = set()
 _inherited: list[_Background] = []
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Awaitable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,35 +65,35 @@ async def run_together(works: Iterable[Awaitable[Any]]) -> list[Any]:
 
 
 class _Underway:
-    """The calls that run now, on whatever event loops; one can wait for their end."""
+    """The calls that run now; one can wait for the end of those on its event loop.
+
+    It does not wait for those of another loop, which it may itself be blocking.
+    """
 
     def __init__(self) -> None:
-        self._count = 0
-        self._guard = threading.Lock()
-        self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+        self._counts: dict[asyncio.AbstractEventLoop, int] = {}
+        self._waiting: dict[asyncio.AbstractEventLoop, list[asyncio.Event]] = {}
 
-    def begin(self) -> None:
-        with self._guard:
-            self._count += 1
+    def begin(self) -> asyncio.AbstractEventLoop:
+        """Count a call; `end` is to be told the loop that this returns."""
+        loop = asyncio.get_running_loop()
+        self._counts[loop] = self._counts.get(loop, 0) + 1
+        return loop
 
-    def end(self) -> None:
-        with self._guard:
-            self._count -= 1
-            if self._count:
-                return
-            waiting, self._waiting = self._waiting, []
-        for loop, over in waiting:
-            with suppress(RuntimeError):  # the loop is closed, and nobody waits there
-                loop.call_soon_threadsafe(over.set)
+    def end(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._counts[loop] -= 1
+        if not self._counts[loop]:
+            del self._counts[loop]
+            for over in self._waiting.pop(loop, ()):
+                over.set()
 
     async def over(self) -> None:
         """Wait until none is under way."""
-        with self._guard:
-            if not self._count:
-                return
-            event = asyncio.Event()
-            self._waiting.append((asyncio.get_running_loop(), event))
-        await event.wait()
+        loop = asyncio.get_running_loop()
+        if loop in self._counts:
+            over = asyncio.Event()
+            self._waiting.setdefault(loop, []).append(over)
+            await over.wait()
 
 
 class Toolbox:
@@ -199,7 +198,7 @@ class Toolbox:
         abandon = Abandon()
         inside = with_span(parent, span, **{TURN: turn, ABANDON: abandon})
         token = otel_context.attach(inside)
-        self._underway.begin()
+        loop = self._underway.begin()
         try:
             yield span, abandon
         except asyncio.CancelledError:
@@ -209,7 +208,7 @@ class Toolbox:
         finally:
             otel_context.detach(token)
             span.end()
-            self._underway.end()
+            self._underway.end(loop)
 
     def _attributes(self, call: ToolCall) -> dict[str, Any]:
         attributes: dict[str, Any] = {

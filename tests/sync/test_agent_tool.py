@@ -153,6 +153,31 @@ async def test_one_at_a_time_across_loops(env: hud.Environment) -> None:
         assert {(await task).text for task in waiting} == {"1"}
 
 
+async def test_a_limit_under_a_blocked_loop(env: hud.Environment) -> None:
+    """A limit stops a sync agent, also while a call waits on the loop it blocks."""
+    async with hud.eval(env("ask"), limits=hud.Limits(tool_calls=2)) as ctx:
+        tool = tools_of(ctx)["nap"]
+        waiting = asyncio.create_task(tool.run({"seconds": 0.01}))
+        await asyncio.sleep(0)
+        with ThreadPoolExecutor(4) as pool:
+            pool.submit(tool.run_sync, {"seconds": 0.01}).result(10)
+            pool.submit(tool.run_sync, {"seconds": 0.01}).result(10)
+        raise AssertionError("not stopped")
+    assert ctx.result.stopped_by == "tool_calls"
+    assert (await waiting).text == "slept"
+
+
+async def test_a_time_limit_under_a_blocked_loop(env: hud.Environment) -> None:
+    """A time limit is kept by the next tool call where the loop is blocked."""
+    async with hud.eval(env("ask"), limits=hud.Limits(time=0.2)) as ctx:
+        tool = tools_of(ctx)["nap"]
+        with ThreadPoolExecutor(4) as pool:
+            for _ in range(100):
+                pool.submit(tool.run_sync, {"seconds": 0.1}).result(10)
+    assert ctx.result.stopped_by == "time"
+    assert ctx.result.tool_calls < 5
+
+
 async def test_cancelling_across_loops(env: hud.Environment) -> None:
     """A call from another loop that is cancelled cancels the tool."""
     async with hud.eval(env("ask")) as ctx:
