@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from hudtrace.runtime import configure as configure
     from hudtrace.runtime import flush as flush
     from hudtrace.scenario import Scenario as Scenario
+    from hudtrace.sync_eval import SyncEvalContext as SyncEvalContext
     from hudtrace.task import Task as Task
     from hudtrace.tools import Image as Image
 
@@ -53,6 +54,7 @@ _HOMES = {
     "Limits": "result",
     "Scenario": "scenario",
     "SubScore": "grading",
+    "SyncEvalContext": "sync_eval",
     "Task": "task",
     "ToolError": "errors",
     "attach": "carriers",
@@ -84,6 +86,7 @@ __all__ = [
     "Limits",
     "Scenario",
     "SubScore",
+    "SyncEvalContext",
     "Task",
     "ToolError",
     "attach",

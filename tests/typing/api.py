@@ -49,6 +49,25 @@ async def bound(ctx: hud.EvalContext) -> None:
     await ctx.submit("3")
 
 
+def run_sync() -> float | None:
+    with hud.eval(task) as ctx:
+        double: int = ctx.tools["double"](n=2)
+        messages: list[object] = ctx.call_tools([{"name": "double", "arguments": {}}])
+        assert double
+        assert messages
+        with ctx.turn() as turn:
+            assert turn.index == 1
+        ctx.submit("3")
+        result: hud.EvalResult = ctx.finish()
+    same: hud.SyncEvalContext = ctx
+    return same.reward or result.reward
+
+
+@hud.traced_eval(task)
+def bound_sync(ctx: hud.SyncEvalContext, n: int = 1) -> None:
+    ctx.submit(str(n))
+
+
 @hud.traced_eval
 def bare(n: int) -> int:
     hud.score(1.0, name="fine")
