@@ -13,7 +13,7 @@ from hudtrace.dialects import (
     openai_responses,
 )
 from hudtrace.errors import UnrecognizedToolCall
-from hudtrace.frameworks import langchain, llamaindex, mcp
+from hudtrace.frameworks import autogen, langchain, llamaindex, mcp
 from hudtrace.tools import ToolCall, ToolResult
 
 
@@ -52,6 +52,7 @@ FORMATS: tuple[Format, ...] = (
     gemini,
     langchain,
     llamaindex,
+    autogen,
     mcp,
 )
 

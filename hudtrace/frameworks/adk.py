@@ -11,6 +11,8 @@ from google.adk.sessions import InMemorySessionService
 from google.adk.tools import FunctionTool
 from google.genai import types
 
+from hudtrace.answers import answer_of
+
 if TYPE_CHECKING:
     from hudtrace.frameworks.agent_tool import AgentTool
 
@@ -70,17 +72,8 @@ async def run(agent: Any, prompt: Any) -> str:
             user_id=_USER, session_id=session.id, new_message=_message(prompt)
         )
     ]
-    return answer(events) or ""
-
-
-def answer(events: Any) -> str | None:
-    """Return the text of the last final response among ADK *events*."""
-    for event in reversed(list(events)):
-        parts = getattr(getattr(event, "content", None), "parts", None) or ()
-        texts = [part.text for part in parts if part.text and not part.thought]
-        if texts and event.is_final_response():
-            return "".join(texts)
-    return None
+    answer = answer_of(events)
+    return answer if isinstance(answer, str) else ""
 
 
 def _message(prompt: Any) -> types.Content:

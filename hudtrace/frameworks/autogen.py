@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import inspect
 import sys
 from collections.abc import Callable, Iterable
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from hudtrace.dialects.fields import read_arguments
 from hudtrace.errors import ConfigurationError, MissingExtra
+from hudtrace.frameworks.agent_tool import required
 from hudtrace.frameworks.results import told
 from hudtrace.tools import ToolCall, ToolResult
 
@@ -35,6 +37,11 @@ _PACKAGES: dict[Kind, str] = {
     "agentchat": "autogen_agentchat",
     "ag2": "ag2",
 }
+_DISTRIBUTIONS: dict[Kind, str] = {
+    "functions": "pyautogen<0.3",
+    "agentchat": "hudtrace[autogen]",
+    "ag2": "ag2>=1",
+}
 
 
 def export(
@@ -48,8 +55,11 @@ def export(
     be told which one is meant.
     """
     kind = kind or _kind()
+    required(_PACKAGES[kind], _DISTRIBUTIONS[kind])
     if kind == "functions":
-        return [function_of(tool, sync=sync) for tool in tools]
+        functions = [function_of(tool, sync=sync) for tool in tools]
+        kept = _kept_class()
+        return functions if kept is None else [kept(each) for each in functions]
     module = "autogen_agentchat" if kind == "agentchat" else "ag2"
     made: list[Any] = import_module(f"hudtrace.frameworks.{module}").export(tools)
     return made
@@ -85,6 +95,38 @@ def function_of(tool: AgentTool, *, sync: bool = False) -> Callable[..., Any]:
     function.__signature__ = signature  # type: ignore[attr-defined]
     function.__annotations__ = {**annotations, "return": str}
     return function
+
+
+@functools.cache
+def _kept_class() -> Any:
+    """Return a class of ag2 tools that get the arguments as they were sent.
+
+    ag2 would add the defaults of those that were not. None for pyautogen, which
+    does not and has no such class.
+    """
+    if find_spec("autogen.tools") is None:
+        return None
+    base = import_module("autogen.tools").Tool
+
+    class Tool(base):  # type: ignore[misc]
+        """A function that ag2 calls without its dependency injection."""
+
+        def __init__(self, function: Callable[..., Any]) -> None:
+            super().__init__(func_or_tool=function)
+            self._plain = function
+            self.__name__ = function.__name__
+            self.__doc__ = function.__doc__
+
+        @property
+        def func(self) -> Callable[..., Any]:
+            """The function itself."""
+            return self._plain
+
+        def __call__(self, *args: Any, **arguments: Any) -> Any:
+            """Call the function."""
+            return self._plain(*args, **arguments)
+
+    return Tool
 
 
 def keep_context() -> None:
