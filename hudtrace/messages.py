@@ -24,7 +24,11 @@ class Part(TypedDict, total=False):
     (an object, or the model's own text where that is no JSON object);
     `tool_call_response` has id and response; `blob` has mime_type, modality
     and content (base64); `uri` has uri, modality and mime_type; `file` has
-    file_id.
+    file_id. The response of a tool is text, plain data, or a list of parts.
+
+    What only one API wants back (signatures, ids of items, blocks of a kind that
+    others do not know) is in the part under the name of that dialect, and no
+    other dialect writes it.
     """
 
     type: str
@@ -74,8 +78,10 @@ def user_message(*contents: str | Prompt | None) -> Message:
 def named(part: Mapping[str, Any]) -> str:
     """Return words for an image, a sound or a file, where it cannot be shown."""
     what = part.get("modality") or "file"
-    if part.get("type") != "blob":
+    if part.get("type") in ("uri", "file"):
         return f"[{what}: {part.get('uri') or part.get('file_id')}]"
+    if part.get("type") != "blob":
+        return f"[{part.get('type')}]"
     data = str(part.get("content") or "")
     size = len(data) * 3 // 4 - data[-2:].count("=")
     return f"[{what}: {part.get('mime_type') or 'unknown type'}, {size} bytes]"
@@ -117,6 +123,40 @@ def with_ids(messages: Iterable[Message]) -> list[Message]:
         }
         for message in made
     ]
+
+
+def parts_in(response: Any) -> list[Part] | None:
+    """Return what a tool responded as parts, None if it is text or plain data."""
+    if not isinstance(response, list) or not response:
+        return None
+    return response if all(map(_is_part, response)) else None
+
+
+def response_text(response: Any) -> str:
+    """Return what a tool responded as text: parts with images named, data as JSON."""
+    if isinstance(response, str):
+        return response
+    parts = [] if response == [] else parts_in(response)
+    if parts is None:
+        return json.dumps(response, default=str)
+    return "\n".join(
+        str(part["content"]) if part["type"] == "text" else named(part)
+        for part in parts
+    )
+
+
+#: What makes a part one of those that a message and a tool's response may have.
+CONTENT = {"text": "content", "blob": "content", "uri": "uri", "file": "file_id"}
+_DIALECTS = ("openai_chat", "openai_responses", "anthropic_messages", "gemini")
+
+
+def _is_part(thing: Any) -> bool:
+    kind = thing.get("type") if isinstance(thing, dict) else None
+    if not isinstance(kind, str):
+        return False
+    if kind in CONTENT:
+        return isinstance(thing.get(CONTENT[kind]), str)
+    return any(isinstance(thing.get(name), dict) for name in _DIALECTS)
 
 
 def text_of(message: Message) -> str:

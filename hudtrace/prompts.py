@@ -11,7 +11,7 @@ from hudtrace.dialects.gemini.parts import read_part as read_gemini
 from hudtrace.dialects.openai_chat.reading import read_block as read_chat
 from hudtrace.dialects.openai_responses.items import read_block as read_responses
 from hudtrace.errors import ScenarioProtocolError
-from hudtrace.messages import Part, Prompt, encodable
+from hudtrace.messages import CONTENT, Part, Prompt, encodable
 from hudtrace.tools import ContentBlock, content_block
 
 Json = dict[str, Any]
@@ -22,8 +22,6 @@ ACCEPTED = (
     "Gemini (text, inline_data, file_data), or a part of a hudtrace message (text, "
     "blob, uri, file)"
 )
-#: What makes a part one that can be asked: the key that it needs.
-_CONTENT = {"text": "content", "blob": "content", "uri": "uri", "file": "file_id"}
 
 
 def read_prompt(prompt: Any, scenario: str) -> str | Prompt:
@@ -68,7 +66,7 @@ def _part(piece: Any) -> Part | None:
     part = read(piece)
     if part is None:
         return None
-    needed = _CONTENT.get(str(part.get("type")))
+    needed = CONTENT.get(str(part.get("type")))
     content = None if needed is None else part.get(needed)
     if not isinstance(content, str) or (not content and part["type"] != "text"):
         return None
@@ -97,7 +95,7 @@ def _kind(piece: Any) -> str:
 _OWNERS = {
     **dict.fromkeys(("image_url", "input_audio"), "openai_chat"),
     **dict.fromkeys(("input_text", "input_image", "input_file"), "openai_responses"),
-    **dict.fromkeys(_CONTENT, "hudtrace"),
+    **dict.fromkeys(CONTENT, "hudtrace"),
 }
 
 

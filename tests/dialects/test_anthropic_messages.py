@@ -69,11 +69,12 @@ BODY: dict[str, Any] = {
         "service_tier": "standard",
     },
 }
+OURS = "anthropic_messages"
 PARTS: list[Any] = [
-    {"type": "reasoning", "content": "hm", "signature": "sig"},
-    {"type": "redacted_thinking", "data": "secret"},
+    {"type": "reasoning", "content": "hm", OURS: {"signature": "sig"}},
+    {"type": "redacted_thinking", OURS: BODY["content"][1]},
     {"type": "text", "content": "let me see"},
-    {"type": "text", "content": "as said", "citations": [CITATION]},
+    {"type": "text", "content": "as said", OURS: {"citations": [CITATION]}},
     {
         "type": "server_tool_call",
         "id": "srv1",
@@ -154,7 +155,7 @@ def test_a_stream_keeps_only_text_of_plain_deltas() -> None:
     assert part == {
         "type": "text",
         "content": "a" + "bc " * 1000 + "!",
-        "scores": [1, {"a": 2}],
+        OURS: {"scores": [1, {"a": 2}]},
     }
 
 
@@ -179,7 +180,7 @@ def test_compaction_and_unknown_blocks() -> None:
     fold.add({"type": "content_block_delta", "index": 0, "delta": delta})
     (message,) = fold.reply().messages
     whole = {"type": "compaction", "content": "so far", "encrypted_content": "x"}
-    assert message["parts"] == [whole]
+    assert message["parts"] == [{"type": "compaction", OURS: whole}]
     (wire,) = anthropic_messages.write_messages([message])
     assert wire["content"] == [whole]
 
@@ -254,7 +255,10 @@ def test_tool_results() -> None:
         {"type": "tool_call_response", "id": "t1", "response": "X"}
     ]
     assert read[1]["parts"][0]["response"] == "Y"
-    assert read[1]["parts"][0]["is_error"] is True  # type: ignore[typeddict-item]
+    assert read[1]["parts"][0][OURS] == {"is_error": True}  # type: ignore[literal-required]
+    image = {"type": "uri", "modality": "image", "uri": "https://x.test"}
+    text = {"type": "text", "content": "Z"}
+    assert read[2]["parts"][0]["response"] == [text, image]
     (written,) = anthropic_messages.write_messages(read)
     assert written["role"] == "user"
     assert [block["tool_use_id"] for block in written["content"]] == ["t1", "t2", "t3"]

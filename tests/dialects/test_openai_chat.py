@@ -157,7 +157,7 @@ def test_content_blocks() -> None:
             "content": "BBBB",
         },
         {"type": "file", "file_id": "file-1"},
-        {"type": "novelty", "value": 3},
+        {"type": "novelty", "openai_chat": {"type": "novelty", "value": 3}},
     ]
 
 

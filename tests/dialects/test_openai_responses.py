@@ -158,7 +158,7 @@ PARTS: list[Any] = [
         "name": "roll",
         "server_tool_call": OUTPUT[6],
     },
-    OUTPUT[7],
+    {"type": OUTPUT[7]["type"], "openai_responses": OUTPUT[7]},
 ]
 
 
@@ -313,7 +313,7 @@ def test_content_blocks() -> None:
             "mime_type": "audio/wav",
             "content": "BB",
         },
-        {"type": "novelty", "value": 3},
+        {"type": "novelty", "openai_responses": {"type": "novelty", "value": 3}},
     ]
     (written,) = openai_responses.write_messages([message])
     assert written == {"type": "message", **item}

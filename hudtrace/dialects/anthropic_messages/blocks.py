@@ -1,7 +1,8 @@
 """Content blocks of Anthropic Messages, as parts of a message and back.
 
 What a part has no place for (signatures, citations, cache_control, ...) stays
-in it under the block's own key, so that the block can be sent back as it was.
+in it under `anthropic_messages`, so that the block can be sent back as it was; of
+a block of a kind without a part, that is all of it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from hudtrace.dialects.fields import as_text, json_or_none, plain
-from hudtrace.messages import Part, named
+from hudtrace.messages import Part, named, parts_in
 
 Json = dict[str, Any]
 _PARTS: dict[str, tuple[str, dict[str, str]]] = {
@@ -29,11 +30,12 @@ _SOURCES: dict[str, tuple[str, dict[str, str]]] = {
 }
 _SOURCE_OF = {part: (source, keys) for source, (part, keys) in _SOURCES.items()}
 _SERVER_CALLS = ("server_tool_use", "mcp_tool_use")
+_OURS = "anthropic_messages"
 _EMPTY: tuple[Any, ...] = (None, "", [])
 
 
 def read_block(block: Any) -> Part:
-    """Read one block; of a kind we do not know, it is the part."""
+    """Read one block; one of a kind that we do not know is kept whole."""
     if isinstance(block, str):
         return {"type": "text", "content": block}
     wire = plain(block)
@@ -54,7 +56,7 @@ def read_block(block: Any) -> Part:
         part = {"type": "server_tool_call_response", "id": wire.get("tool_use_id")}
         part["server_tool_call_response"] = _without(wire, ())
         return part  # type: ignore[return-value]
-    return wire  # type: ignore[return-value]
+    return _kept(wire)
 
 
 def _read_known(wire: Json, kind: str, keys: dict[str, str]) -> Part:
@@ -64,33 +66,40 @@ def _read_known(wire: Json, kind: str, keys: dict[str, str]) -> Part:
         part["arguments"] = {} if part["arguments"] is None else part["arguments"]
     elif kind == "tool_call_response":
         part["response"] = _read_response(part["response"])
-    rest = _without(wire, ("type", *keys.values()))
-    return {**rest, **part}  # type: ignore[typeddict-item]
+    return _with_rest(part, _without(wire, ("type", *keys.values())))
 
 
 def _read_response(content: Any) -> Any:
-    """Read a tool's result: the text if there is nothing else, or its blocks."""
+    """Read a tool's result: the text if there is nothing else, or its parts."""
     if not isinstance(content, list | tuple):
         return content
-    blocks = [plain(block) for block in content]
-    if len(blocks) == 1 and isinstance(blocks[0], dict):
-        text = blocks[0].get("text")
-        if blocks[0] == {"type": "text", "text": text} and isinstance(text, str):
+    parts = [read_block(block) for block in content]
+    if len(parts) == 1 and parts[0].keys() == {"type", "content"}:
+        text = parts[0]["content"]
+        if parts[0]["type"] == "text" and isinstance(text, str):
             return text
-    return blocks
+    return parts
 
 
 def _read_source(wire: Json) -> Part:
     source = plain(wire.get("source"))
     named = source.get("type") if isinstance(source, dict) else None
     if not isinstance(named, str) or named not in _SOURCES:
-        return wire  # type: ignore[return-value]
+        return _kept(wire)
     kind, keys = _SOURCES[named]
     if set(source) - {"type", *keys.values()}:
-        return wire  # type: ignore[return-value]
+        return _kept(wire)
     part = {key: source.get(theirs) for key, theirs in keys.items()}
-    rest = _without(wire, ("type", "source"))
-    return {**rest, "type": kind, "modality": wire["type"], **part}  # type: ignore[typeddict-item]
+    part = {"type": kind, "modality": wire["type"], **part}
+    return _with_rest(part, _without(wire, ("type", "source")))
+
+
+def _with_rest(part: Json, rest: Json) -> Part:
+    return {**part, _OURS: rest} if rest else part  # type: ignore[return-value, typeddict-item]
+
+
+def _kept(wire: Json) -> Part:
+    return {"type": wire["type"], _OURS: wire}  # type: ignore[misc]
 
 
 def _without(wire: Json, keys: Iterable[str]) -> Json:
@@ -100,7 +109,9 @@ def _without(wire: Json, keys: Iterable[str]) -> Json:
 
 def write_block(part: Part) -> Json | None:
     """Return *part* as a block, None where this format has none for it."""
-    kind = part["type"]
+    kind, rest = part["type"], rest_of(part)
+    if "type" in rest:
+        return dict(rest)
     if kind in _BLOCKS:
         return _write_known(part, *_BLOCKS[kind])
     if kind in _SOURCE_OF:
@@ -112,7 +123,13 @@ def write_block(part: Part) -> Json | None:
         return dict(wire) if ours and isinstance(wire, dict) else None
     if kind == "refusal":
         return {"type": "text", "text": as_text(part.get("content"))}
-    return None if kind == "unknown" else dict(part)
+    return None
+
+
+def rest_of(part: Part) -> Json:
+    """Return what of a part is this format's own."""
+    rest = part.get(_OURS)
+    return rest if isinstance(rest, dict) else {}
 
 
 def _write_known(part: Part, kind: str, keys: dict[str, str]) -> Json:
@@ -123,13 +140,19 @@ def _write_known(part: Part, kind: str, keys: dict[str, str]) -> Json:
         block["id"] = block["id"] or ""
     elif kind == "tool_result":
         content = block.pop("content")
-        if isinstance(content, dict):
-            content = as_text(content)
         if content is not None:
-            block["content"] = content if isinstance(content, list) else str(content)
+            block["content"] = _write_response(content)
     elif kind == "text":
         block["text"] = as_text(block["text"] or "")
-    return {**block, **{k: v for k, v in given.items() if k not in ("type", *keys)}}
+    return {**block, **rest_of(part)}
+
+
+def _write_response(response: Any) -> str | list[Json]:
+    """Write what a tool returned: text, or blocks where there is more to it."""
+    parts = [] if response == [] else parts_in(response)
+    if parts is None:
+        return as_text(response)
+    return [block for block in map(write_block, parts) if block is not None]
 
 
 def _object(arguments: Any) -> Json:
@@ -150,8 +173,7 @@ def _write_source(part: Part) -> Json:
     how, keys = _SOURCE_OF[part["type"]]
     given: Json = dict(part)
     source = {"type": how, **{theirs: given.get(key) for key, theirs in keys.items()}}
-    rest = _without(given, ("type", "modality", "mime_type", *keys))
-    return {"type": kind, "source": source, **rest}
+    return {"type": kind, "source": source, **rest_of(part)}
 
 
 def _medium(part: Part) -> str | None:

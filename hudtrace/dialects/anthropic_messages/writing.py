@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from hudtrace import semconv
-from hudtrace.dialects.anthropic_messages.blocks import write_block
+from hudtrace.dialects.anthropic_messages.blocks import rest_of, write_block
 from hudtrace.dialects.anthropic_messages.calls import export
 from hudtrace.messages import Message, ModelReply, Part, Usage, tool_calls_of, with_ids
 from hudtrace.tools import Tool
@@ -80,7 +80,7 @@ def _unsendable(part: Part) -> bool:
     """Say what the API refuses in a request: empty text, unsigned reasoning."""
     if part["type"] == "text":
         return not part.get("content")
-    return part["type"] == "reasoning" and not part.get("signature")
+    return part["type"] == "reasoning" and not rest_of(part).get("signature")
 
 
 def _blocks_of(wire: Json) -> list[Json]:

@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any
 
+from hudtrace.dialects.fields import list_of
 from hudtrace.dialects.gemini.wires import base64_of, dict_of, wire_of
-from hudtrace.messages import Part
+from hudtrace.messages import Part, parts_in, response_text
 
 Json = dict[str, Any]
 _BESIDE = frozenset(
@@ -43,7 +44,7 @@ def read_part(piece: Any) -> Part:
             part = read(key, wire[key])
             if part is not None:
                 return _with_rest(part, wire, key)
-    return {"type": "unknown", "content": wire}
+    return {"type": "unknown", "gemini": wire}  # type: ignore[typeddict-unknown-key]
 
 
 def is_plain(part: Part) -> bool:
@@ -92,10 +93,27 @@ def _read_result(key: str, value: Any) -> Json | None:
     if isinstance(response, dict) and response.keys() == {"result"}:
         value = response["result"]
         response = response if isinstance(value, dict) else value
+    shown = _read_shown(inner.get("parts"))
+    if shown and isinstance(response, str):
+        inner = {name: value for name, value in inner.items() if name != "parts"}
+        response = [
+            *([{"type": "text", "content": response}] if response else ()),
+            *shown,
+        ]
     part = {"type": "tool_call_response", "id": inner.get("id"), "response": response}
     if not part["id"]:  # only the name says which call it answers
         part["name"] = str(inner.get("name") or "")
     return _with_inner(part, key, inner, ("id", "name", "response"))
+
+
+def _read_shown(pieces: Any) -> list[Part]:
+    """Read the images of a function's response; none if there is more to them."""
+    parts = [read_part(piece) for piece in list_of(pieces)]
+    plain = all(part.keys() == _BLOB and part["content"] for part in parts)
+    return parts if plain else []
+
+
+_BLOB = {"type", "modality", "mime_type", "content"}
 
 
 def _read_blob(key: str, value: Any) -> Json | None:
@@ -187,7 +205,7 @@ def write_part(part: Any, names: Mapping[str, str]) -> Json | None:
     """
     kind = part["type"]
     if kind == "unknown":
-        return part["content"] if isinstance(part.get("content"), dict) else None
+        return dict_of(part.get("gemini")) or None
     if kind == "tool_call_response":
         wire: Json | None = _write_result(part, names)
     elif kind in _WRITERS:
@@ -207,6 +225,12 @@ def _write_result(part: Any, names: Mapping[str, str]) -> Json:
     response = part.get("response")
     answer: Json = {"id": part["id"]} if part.get("id") else {}
     answer["name"] = part.get("name") or names.get(str(part.get("id"))) or "unknown"
+    pieces = parts_in(response)
+    if pieces is not None:
+        shown = [each for each in pieces if each["type"] == "blob"]
+        response = response_text([each for each in pieces if each not in shown])
+        if shown:
+            answer["parts"] = [_write_blob(each) for each in shown]
     answer["response"] = (
         response if isinstance(response, dict) else {"result": response}
     )

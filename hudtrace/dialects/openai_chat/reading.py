@@ -129,7 +129,7 @@ def _read_tool_result(wire: Any) -> Part:
         if all(isinstance(text, str) for text in texts):
             content = "\n".join(texts)
         else:
-            content = [plain(block) for block in content]
+            content = [read_block(block) for block in content]
     call_id = get(wire, "tool_call_id") or get(wire, "name")
     return {"type": "tool_call_response", "id": call_id, "response": content}
 
@@ -175,7 +175,9 @@ def read_block(block: Any) -> Part:
         image = get(block, "image_url")
         url = image if isinstance(image, str) else get(image, "url")
         if isinstance(url, str) and url:
-            return _read_url(url, "image")
+            detail = get(image, "detail")
+            rest = {} if detail in (None, "auto") else {"detail": detail}
+            return _with_rest(_read_url(url, "image"), rest)
     audio = get(block, "input_audio")
     if kind == "input_audio" and isinstance(get(audio, "data"), str):
         return {
@@ -191,9 +193,16 @@ def read_block(block: Any) -> Part:
     if kind == "file" and isinstance(data, str) and data.startswith("data:"):
         return _read_url(data, "document")
     kept = plain(block)
-    if isinstance(kept, dict):
-        return kept  # type: ignore[return-value]
-    return {"type": "unknown", "content": kept}
+    if not isinstance(kept, dict):
+        return {"type": "unknown", "content": kept}
+    return _with_rest({"type": kind if isinstance(kind, str) else "unknown"}, kept)
+
+
+def _with_rest(part: Part, rest: Json) -> Part:
+    """Keep in *part* what only this API wants back."""
+    if rest:
+        part["openai_chat"] = rest  # type: ignore[typeddict-unknown-key]
+    return part
 
 
 def _read_url(url: str, modality: str) -> Part:
@@ -227,12 +236,18 @@ def _read_call(call: Any) -> Part:
         called, raw = get(function, "name"), get(function, "arguments")
         read, problem = read_arguments(raw)
         raw = raw if problem is not None else read
-    return {
+    part: Part = {
         "type": "tool_call",
         "id": get(call, "id"),
         "name": str(called or ""),
         "arguments": raw,
     }
+    # Gemini's own endpoint for this API puts the signatures of thoughts there.
+    extra = plain(get(call, "extra_content"))
+    rest: Json = {"extra_content": extra} if extra else {}
+    if function is None and custom is not None:
+        rest["type"] = "custom"
+    return _with_rest(part, rest)
 
 
 def read_response(response: Any) -> ModelReply:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from hudtrace import semconv
-from hudtrace.dialects.fields import as_text
 from hudtrace.dialects.openai_chat.calls import export
 from hudtrace.messages import (
     Message,
@@ -15,6 +14,7 @@ from hudtrace.messages import (
     Part,
     Usage,
     named,
+    response_text,
     tool_calls_of,
     with_ids,
 )
@@ -34,7 +34,7 @@ def write_messages(messages: Iterable[Message]) -> list[Json]:
                 {
                     "role": "tool",
                     "tool_call_id": part.get("id") or "",
-                    "content": as_text(part.get("response")),
+                    "content": response_text(part.get("response")),
                 }
                 for part in results
             ]
@@ -80,14 +80,16 @@ def _write_message(message: Message) -> Json:
 
 
 def _write_block(part: Part) -> Json | None:
-    kind = part["type"]
+    kind, rest = part["type"], _rest(part)
+    if "type" in rest and kind != "tool_call":
+        return dict(rest)
     if kind == "text":
         return {"type": "text", "text": part.get("content") or ""}
     if kind == "uri" and part.get("modality") == "image":
-        return {"type": "image_url", "image_url": {"url": part.get("uri")}}
+        return {"type": "image_url", "image_url": {"url": part.get("uri"), **rest}}
     if kind == "blob" and part.get("modality") == "image":
         url = f"data:{part.get('mime_type')};base64,{part.get('content')}"
-        return {"type": "image_url", "image_url": {"url": url}}
+        return {"type": "image_url", "image_url": {"url": url, **rest}}
     if kind == "blob" and part.get("modality") == "audio":
         kind = str(part.get("mime_type") or "audio/wav").partition("/")[2]
         audio = {"data": part.get("content"), "format": kind}
@@ -106,11 +108,22 @@ def _write_call(part: Part) -> Json:
     arguments = part.get("arguments")
     if not isinstance(arguments, str):
         arguments = json.dumps({} if arguments is None else arguments)
+    rest = _rest(part)
+    if rest.get("type") == "custom":
+        inner = {"name": part.get("name"), "input": arguments}
+        return {"id": part.get("id") or "", "custom": inner, **rest}
     return {
         "id": part.get("id") or "",
         "type": "function",
         "function": {"name": part.get("name"), "arguments": arguments},
+        **rest,
     }
+
+
+def _rest(part: Part) -> Json:
+    """Return what of a part is this API's own."""
+    rest = part.get("openai_chat")
+    return rest if isinstance(rest, dict) else {}
 
 
 def write_usage(usage: Usage) -> Json:

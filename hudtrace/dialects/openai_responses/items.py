@@ -2,8 +2,8 @@
 
 A part keeps what the API wants back under two keys: `item` has the rest of
 the item that it came from (its id, status, encrypted content, …), `block` the
-rest of the content block (annotations, detail, …). Items of kinds without a
-part of their own stay as they are.
+rest of the content block (annotations, detail, …). Items and blocks of kinds
+without a part of their own are kept whole, under `openai_responses`.
 """
 
 from __future__ import annotations
@@ -253,6 +253,8 @@ def _with_block(part: Part, rest: Json) -> Part:
 
 
 def _kept(wire: Any) -> Part:
-    if isinstance(wire, dict) and isinstance(wire.get("type"), str):
-        return dict(wire)  # type: ignore[return-value]
-    return {"type": "unknown", "content": wire}
+    if not isinstance(wire, dict):
+        return {"type": "unknown", "content": wire}
+    kind = wire.get("type")
+    kind = kind if isinstance(kind, str) else "unknown"
+    return {"type": kind, "openai_responses": wire}  # type: ignore[typeddict-unknown-key]

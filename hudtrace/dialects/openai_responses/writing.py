@@ -6,9 +6,10 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from hudtrace.dialects.fields import as_text
 from hudtrace.dialects.openai_responses.calls import export
 from hudtrace.dialects.openai_responses.items import ROLES
-from hudtrace.messages import Message, Part, with_ids
+from hudtrace.messages import Message, Part, parts_in, with_ids
 from hudtrace.tools import Tool
 
 Json = dict[str, Any]
@@ -47,7 +48,7 @@ def write_message(message: Message, *, reasoning: bool = False) -> list[Json]:
 
     def close() -> None:
         if run:
-            items.append(_write_run(run, message["role"]))
+            items.extend(_write_run(run, message["role"]))
             run.clear()
 
     for part in message["parts"]:
@@ -65,7 +66,7 @@ def write_message(message: Message, *, reasoning: bool = False) -> list[Json]:
 def _is_block(part: Part, role: str) -> bool:
     """Say whether a part is a piece of an item, not an item of its own."""
     kind = part["type"]
-    if kind in _IN_ITEM:
+    if kind in _IN_ITEM and _kept(part) is None:
         return True
     if kind in _ALONE or kind in ROLES or role == "tool":
         return False
@@ -80,16 +81,18 @@ def _same_item(one: Part, other: Part) -> bool:
     return same_kind and _item(one).get("id") == _item(other).get("id")
 
 
-def _write_run(run: list[Part], role: str) -> Json:
+def _write_run(run: list[Part], role: str) -> list[Json]:
     """Write parts of one item: a message or a piece of reasoning."""
     item = _item(run[0])
     if run[0]["type"] == "reasoning":
-        return _write_reasoning(run, item)
+        return [_write_reasoning(run, item)]
     only = run[0]
     if len(run) == 1 and only["type"] == "text" and not item and "block" not in only:
-        return {"role": role, "content": only.get("content") or ""}
-    content = [_write_block(part, role) for part in run]
-    return {"type": "message", "role": role, "content": content, **item}
+        return [{"role": role, "content": only.get("content") or ""}]
+    content = _write_blocks(run, role)
+    if not content:
+        return []
+    return [{"type": "message", "role": role, "content": content, **item}]
 
 
 def _write_reasoning(run: list[Part], item: Json) -> Json:
@@ -120,7 +123,8 @@ def _write_part(part: Part) -> list[Json]:
         kept = part.get("server_tool_call")
         kind = str(kept.get("type")) if isinstance(kept, dict) else ""
         return [dict(kept)] if isinstance(kept, dict) and kind.endswith("_call") else []
-    return [dict(part)]
+    kept = _kept(part)
+    return [] if kept is None else [kept]
 
 
 def _write_call(part: Part, item: Json) -> Json:
@@ -135,18 +139,20 @@ def _write_call(part: Part, item: Json) -> Json:
 
 def _write_output(response: Any) -> Any:
     """Write what a tool returned: text, or blocks where there is more to it."""
-    if isinstance(response, str):
-        return response
-    if isinstance(response, list) and all(map(_is_part, response)):
-        return [_write_block(part, "user") for part in response]
-    return json.dumps(response, default=str)
+    parts = parts_in(response)
+    return as_text(response) if parts is None else _write_blocks(parts, "user")
 
 
-def _is_part(thing: Any) -> bool:
-    return isinstance(thing, dict) and isinstance(thing.get("type"), str)
+def _write_blocks(parts: list[Part], role: str) -> list[Json]:
+    blocks = [_write_block(part, role) for part in parts]
+    return [block for block in blocks if block is not None]
 
 
-def _write_block(part: Part, role: str) -> Json:
+def _write_block(part: Part, role: str) -> Json | None:
+    """Return a part as a block of content, None for another API's own."""
+    kept = _kept(part)
+    if kept is not None:
+        return kept
     rest = _block(part)
     kind = part["type"]
     if kind == "text" and role == "assistant":
@@ -169,7 +175,7 @@ def _write_block(part: Part, role: str) -> Json:
         return {"type": "input_file", "filename": "file", "file_data": url, **rest}
     if kind == "uri":
         return {"type": "input_file", "file_url": part.get("uri"), **rest}
-    return {key: value for key, value in part.items() if key not in ("item", "block")}
+    return None
 
 
 def _image(part: Part) -> Json:
@@ -184,6 +190,12 @@ def _image(part: Part) -> Json:
 def _item(part: Part) -> Json:
     item = part.get("item")
     return item if isinstance(item, dict) else {}
+
+
+def _kept(part: Part) -> Json | None:
+    """Return the item or block that a part is, where we know no more of it."""
+    kept = part.get("openai_responses")
+    return dict(kept) if isinstance(kept, dict) else None
 
 
 def _block(part: Part) -> Json:
