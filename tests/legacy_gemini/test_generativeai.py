@@ -350,9 +350,9 @@ eval trivia:initials reward=1.0 outcome=scored
 
 
 def page() -> ModuleType:
-    """Return the tests of the page, which know how to run what is on it."""
-    file = Path(__file__).parents[1] / "page" / "test_page.py"
-    spec = importlib.util.spec_from_file_location("page_tests", file)
+    """Return what finds the code on the page and runs it."""
+    file = Path(__file__).parents[1] / "page" / "page_code.py"
+    spec = importlib.util.spec_from_file_location("page_code", file)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
