@@ -28,6 +28,7 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 DOCUMENT = ROOT / "docs" / "frameworks.md"
+PAGE = ROOT.parent / "shared" / "spec" / "integrations-page.md"
 BEGIN, END = "<!-- versions: make frameworks UPDATE=1 -->", "<!-- /versions -->"
 COLUMNS = ("section", "framework", "version", "form", "result", "set")
 UV = shutil.which("uv")
@@ -258,13 +259,16 @@ def run_all(chosen: list[Set], arguments: list[str], update: bool) -> int:
         return 1
     if arguments:
         return 0  # only some of the tests
-    others = [row for row in documented() if row[-1] not in ran]
+    told = documented()
     known = {one.name for one in read_sets(())}
-    wanted = in_order([*(row for row in others if row[-1] in known), *rows])
-    if wanted == documented():
-        return 0
+    wanted = in_order(
+        [*(r for r in told if r[-1] not in ran and r[-1] in known), *rows]
+    )
     if update:
         write(wanted)
+        return 0
+    # Without the page, which is not part of the clone, some tests are skipped.
+    if wanted == told or (not PAGE.exists() and set(wanted) <= set(told)):
         return 0
     print(f"{DOCUMENT.relative_to(ROOT)} says something else: make frameworks UPDATE=1")
     return 1

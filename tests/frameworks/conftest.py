@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.metadata import version
+from typing import Any
 
 import pytest
 
@@ -37,3 +38,14 @@ def row(
         record_property("version", version(framework))
         record_property("form", form)
         record_property("result", marker.kwargs.get("result", "reward 1.0"))
+
+
+@pytest.fixture
+def page_names(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The names that the page's first snippet defines, and its variable."""
+    from page_code import snippet
+
+    monkeypatch.setenv("HUD_API_KEY", "page-key-123")
+    names: dict[str, Any] = {"__name__": "page"}
+    exec(compile(snippet("The Example Environment"), "page", "exec"), names)
+    return names

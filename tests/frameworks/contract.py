@@ -12,6 +12,7 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from typing import Any, Literal
 
@@ -194,6 +195,7 @@ def check_trace(
     assert span_tree(spans) == expected
 
 
+@pytest.mark.timeout(60)
 class Contract:
     """What holds for every framework; a subclass says how to run an agent."""
 
@@ -367,3 +369,51 @@ class Contract:
     def results(self, model: ScriptedModel) -> list[str]:
         """Return the tools' results as the last request has them."""
         return tool_results(model.requests[-1])  # type: ignore[arg-type]
+
+
+class SyncContract(Contract):
+    """What holds besides where an agent is run by a sync function.
+
+    The promises of `Contract` are kept in the thread of the eval's own loop, which
+    that function blocks.
+    """
+
+    def run_sync(self, ctx: Any, model: ScriptedModel) -> Any:
+        """Run an agent with the tools of *ctx*; return what goes to `ctx.submit`."""
+        raise NotImplementedError
+
+    async def run(self, ctx: hud.EvalContext, model: ScriptedModel) -> Any:
+        """Run an agent, and block the loop meanwhile."""
+        return self.run_sync(ctx, model)
+
+    def test_a_sync_eval(self) -> None:
+        """The same agent in `with hud.eval(task)`, where no loop runs."""
+        people = People()
+        script = [
+            self.ask(("slow", {"label": "one"})),
+            self.ask(("search", HARD)),
+            self.answer("all done"),
+        ]
+        with ScriptedModel(script) as model, captured_spans() as spans:
+            with hud.eval(people.task) as ctx:
+                ctx.submit(self.run_sync(ctx, model))
+        assert ctx.answer == "all done"
+        check_trace(spans, ctx.result, self.tree(model.model, ["slow"], ["search"], []))
+
+    def test_sync_evals_in_threads(self) -> None:
+        """Sync evals side by side in threads all come to their end."""
+        people = [People() for _ in range(8)]
+        script = [self.ask(("slow", {"label": "one"})), self.answer("all done")]
+        models = [ScriptedModel(script).start() for _ in people]
+
+        def one(person: People, model: ScriptedModel) -> hud.EvalResult:
+            with hud.eval(person.task) as ctx:
+                ctx.submit(self.run_sync(ctx, model))
+            return ctx.result
+
+        with captured_spans() as spans, ThreadPoolExecutor(len(people)) as threads:
+            results = list(threads.map(one, people, models))
+        for model, result in zip(models, results, strict=True):
+            model.close()
+            own = [span for span in spans if span.trace_id == result.trace_id]
+            check_trace(own, result, self.tree(model.model, ["slow"], []))

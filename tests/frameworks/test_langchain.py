@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import pydantic
 import pytest
-from contract import Contract, framework
+from contract import Contract, SyncContract, check_trace, framework, tree
+from page_code import GATEWAY, page, run, snippet
 
 import hudtrace as hud
-from hudtrace.testing import ScriptedModel
+from hudtrace.testing import ScriptedModel, call, captured_spans, redirect, say
 
 langchain = framework("langchain")
 
+from langchain_core.messages import AIMessage, ToolMessage  # noqa: E402
 from langchain_core.prompts import ChatPromptTemplate  # noqa: E402
 from langchain_openai import ChatOpenAI  # noqa: E402
 
@@ -34,7 +37,7 @@ def chat(model: ScriptedModel, **options: Any) -> Any:
     )
 
 
-def executor(ctx: hud.EvalContext, llm: Any) -> Any:
+def executor(ctx: Any, llm: Any) -> Any:
     """Make an agent like the page's."""
     tools = ctx.as_langchain_tools()
     prompt = ChatPromptTemplate.from_messages(
@@ -48,12 +51,12 @@ def executor(ctx: hud.EvalContext, llm: Any) -> Any:
     return AgentExecutor(agent=agent, tools=tools)
 
 
-def graph(ctx: hud.EvalContext, llm: Any) -> Any:
+def graph(ctx: Any, llm: Any) -> Any:
     """Make an agent as of LangChain 1."""
     return create_agent(llm, tools=ctx.as_langchain_tools())
 
 
-def said(ctx: hud.EvalContext) -> dict[str, Any]:
+def said(ctx: Any) -> dict[str, Any]:
     """Say the prompt as the new agents want it."""
     return {"messages": [{"role": "user", "content": ctx.prompt}]}
 
@@ -65,12 +68,12 @@ class TestExecutor(Contract):
         return await executor(ctx, chat(model)).ainvoke({"input": ctx.prompt})
 
 
-class TestExecutorSync(Contract):
-    """`AgentExecutor.invoke` in the thread of the eval's loop."""
+class TestExecutorSync(SyncContract):
+    """`AgentExecutor.invoke`."""
 
     together = False
 
-    async def run(self, ctx: hud.EvalContext, model: ScriptedModel) -> Any:
+    def run_sync(self, ctx: Any, model: ScriptedModel) -> Any:
         return executor(ctx, chat(model)).invoke({"input": ctx.prompt})
 
 
@@ -92,10 +95,10 @@ class TestAgentOverResponses(Contract):
 
 
 @new
-class TestAgentSync(Contract):
-    """`create_agent(…).invoke` in the thread of the eval's loop, which it blocks."""
+class TestAgentSync(SyncContract):
+    """`create_agent(…).invoke`, which runs tools in threads."""
 
-    async def run(self, ctx: hud.EvalContext, model: ScriptedModel) -> Any:
+    def run_sync(self, ctx: Any, model: ScriptedModel) -> Any:
         return graph(ctx, chat(model)).invoke(said(ctx))
 
 
@@ -107,3 +110,146 @@ class TestAgentStreamed(Contract):
         agent = graph(ctx, chat(model, streaming=True))
         states = agent.astream(said(ctx), stream_mode="values")
         return [state async for state in states][-1]
+
+
+SCRIPT = [call(("lookup_ceo", {"company": "HUD"})), say("The initials are JR.")]
+TREE = tree("gpt-4o", ["lookup_ceo"], [], env="trivia:initials")
+
+
+def run_page(code: str, names: dict[str, Any]) -> None:
+    """Run the page's example against a scripted model: reward 1.0, the right tree."""
+    with (
+        ScriptedModel(SCRIPT) as model,
+        redirect({GATEWAY: model.origin}),
+        captured_spans() as spans,
+    ):
+        done = run(code, names, names["task"])
+    check_trace(spans, done["ctx"].result, TREE)
+    assert model.requests[1]["messages"][-1]["content"] == "Jay Ram"
+
+
+@page
+@pytest.mark.skipif(NEW, reason="the page was written for LangChain before 1")
+@pytest.mark.section("LangChain", "langchain", "as on the page")
+def test_the_page(page_names: dict[str, Any]) -> None:
+    """The page's example, byte for byte."""
+    run_page(snippet("LangChain"), page_names)
+
+
+@page
+@new
+@pytest.mark.section(
+    "LangChain", "langchain", "as on the page", result="no AgentExecutor (ImportError)"
+)
+def test_the_page_on_langchain_1(page_names: dict[str, Any]) -> None:
+    """`langchain.agents` has no `AgentExecutor` any more, and says so."""
+    with pytest.raises(ImportError, match="create_tool_calling_agent"):
+        run(snippet("LangChain"), page_names, page_names["task"])
+
+
+@page
+@new
+@pytest.mark.section(
+    "LangChain", "langchain-classic", "as on the page, from langchain_classic.agents"
+)
+def test_the_page_on_langchain_classic(page_names: dict[str, Any]) -> None:
+    """With the import from `langchain_classic`, the page's example runs."""
+    code = snippet("LangChain")
+    moved = code.replace("from langchain.agents", "from langchain_classic.agents")
+    assert moved != code
+    run_page(moved, page_names)
+
+
+@new
+@pytest.mark.section("LangChain", "langchain", "create_agent")
+async def test_the_form_of_today(task: hud.Task) -> None:
+    """`create_agent` with the eval's tools; its state goes to `ctx.submit`."""
+    with ScriptedModel(SCRIPT) as model, captured_spans() as spans:
+        async with hud.eval(task) as ctx:
+            await ctx.submit(await graph(ctx, chat(model)).ainvoke(said(ctx)))
+    assert ctx.answer == "The initials are JR."
+    expected = tree(model.model, ["lookup_ceo"], [], env="trivia:initials")
+    check_trace(spans, ctx.result, expected)
+    (tool,) = [span for span in spans if span.name == "execute_tool lookup_ceo"]
+    answer = model.requests[1]["messages"][-1]
+    assert tool.attributes["gen_ai.tool.call.id"] == answer["tool_call_id"]
+
+
+@new
+async def test_a_structured_response(task: hud.Task) -> None:
+    """Where the agent has a response format, its object is the answer."""
+
+    class Initials(pydantic.BaseModel):
+        letters: str
+
+    with ScriptedModel([call(("Initials", {"letters": "JR"}))]) as model:
+        async with hud.eval(task, on_error="record") as ctx:
+            agent = create_agent(
+                chat(model), ctx.as_langchain_tools(), response_format=Initials
+            )
+            await ctx.submit(await agent.ainvoke(said(ctx)))
+    assert ctx.answer == Initials(letters="JR")
+
+
+async def test_call_tool(task: hud.Task) -> None:
+    """A call in a model's message gets the `ToolMessage` that answers it."""
+    async with hud.eval(task) as ctx:
+        reply = chat_reply(("lookup_ceo", {"company": "HUD"}), ("nothing", {}))
+        good, unknown = await ctx.call_tools(reply.tool_calls)
+        broken = AIMessage(content="", tool_calls=[], invalid_tool_calls=[BROKEN])
+        (bad,) = await ctx.call_tools(broken.invalid_tool_calls)
+        await ctx.submit(AIMessage(content=[{"type": "text", "text": "JR"}]))
+    assert good == ToolMessage("Jay Ram", tool_call_id="c0", name="lookup_ceo")
+    assert isinstance(unknown, ToolMessage)
+    assert (unknown.status, unknown.tool_call_id) == ("error", "c1")
+    assert (bad.status, bad.tool_call_id) == ("error", "c9")
+    assert "not valid JSON" in bad.content
+    assert (ctx.answer, ctx.reward) == ("JR", 1.0)
+
+
+BROKEN: Any = {
+    "type": "invalid_tool_call",
+    "id": "c9",
+    "name": "lookup_ceo",
+    "args": "{",
+    "error": None,
+}
+
+
+def chat_reply(*calls: tuple[str, dict[str, Any]]) -> Any:
+    """Make a message of a model that calls tools."""
+    return AIMessage(
+        content="",
+        tool_calls=[
+            {"type": "tool_call", "id": f"c{at}", "name": name, "args": arguments}
+            for at, (name, arguments) in enumerate(calls)
+        ],
+    )
+
+
+async def test_arguments_of_any_name() -> None:
+    """A tool may have arguments that LangChain's own functions have, too."""
+    env = hud.Environment("names")
+    got = {}
+
+    @env.tool
+    def odd(config: dict[str, int], run_manager: str, callbacks: list[int]) -> str:
+        """Take odd names."""
+        got.update(config=config, run_manager=run_manager, callbacks=callbacks)
+        return "fine"
+
+    @env.scenario("one")
+    async def one() -> Any:
+        yield "p"
+        yield 1.0
+
+    sent = {"config": {"a": 1}, "run_manager": "x", "callbacks": [1]}
+    async with hud.eval(one()) as ctx:
+        (tool,) = ctx.as_langchain_tools()
+        assert await tool.ainvoke(sent) == "fine"
+        assert got == sent
+        got.clear()
+        assert tool.invoke(sent) == "fine"
+        assert got == sent
+        message = tool.invoke(chat_reply(("odd", {})).tool_calls[0])
+        assert (message.status, message.tool_call_id) == ("error", "c0")

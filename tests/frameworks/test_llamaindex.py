@@ -7,10 +7,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from contract import Contract, framework
+from contract import Contract, SyncContract, check_trace, framework, tree
+from page_code import GATEWAY, page, run, snippet
 
 import hudtrace as hud
-from hudtrace.testing import ScriptedModel, ScriptedReply, say
+from hudtrace.testing import (
+    ScriptedModel,
+    ScriptedReply,
+    call,
+    captured_spans,
+    redirect,
+    say,
+)
 
 core = framework("llama_index.core")
 
@@ -91,11 +99,90 @@ class TestOldReActAgent(ReAct):
 
 
 @old
-class TestOldReActAgentSync(ReAct):
-    """`ReActAgent.from_tools(…).chat` in the thread of the eval's loop."""
+class TestOldReActAgentSync(ReAct, SyncContract):
+    """`ReActAgent.from_tools(…).chat`."""
 
-    async def run(self, ctx: hud.EvalContext, model: ScriptedModel) -> Any:
+    def run_sync(self, ctx: Any, model: ScriptedModel) -> Any:
         from llama_index.core.agent import ReActAgent
 
         agent = ReActAgent.from_tools(ctx.as_llamaindex_tools(), llm=llm(model))
         return agent.chat(ctx.prompt)
+
+
+SCRIPT = [
+    ReAct().ask(("lookup_ceo", {"company": "HUD"})),
+    ReAct().answer("The initials are JR."),
+]
+TREE = tree("gpt-4o", ["lookup_ceo"], [], env="trivia:initials")
+
+
+@page
+@old
+@pytest.mark.section("LlamaIndex", "llama-index-core", "as on the page")
+def test_the_page(page_names: dict[str, Any]) -> None:
+    """The page's example, byte for byte."""
+    with (
+        ScriptedModel(SCRIPT) as model,
+        redirect({GATEWAY: model.origin}),
+        captured_spans() as spans,
+    ):
+        done = run(snippet("LlamaIndex"), page_names, page_names["task"])
+    check_trace(spans, done["ctx"].result, TREE)
+    assert "Jay Ram" in model.requests[1]["messages"][-1]["content"]
+
+
+@page
+@pytest.mark.skipif(OLD, reason="ReActAgent.from_tools is there before 0.13")
+@pytest.mark.section(
+    "LlamaIndex",
+    "llama-index-core",
+    "as on the page",
+    result="no from_tools (AttributeError)",
+)
+def test_the_page_today(page_names: dict[str, Any]) -> None:
+    """`ReActAgent` has no `from_tools` any more, and says so."""
+    with pytest.raises(AttributeError, match="from_tools"):
+        run(snippet("LlamaIndex"), page_names, page_names["task"])
+
+
+@pytest.mark.parametrize("kind", [ReActWorkflow, FunctionAgent])
+@pytest.mark.section("LlamaIndex", "llama-index-core", "agent.run")
+async def test_the_form_of_today(kind: Any, task: hud.Task) -> None:
+    """Agents that are workflows; what they return goes to `ctx.submit`."""
+    script = SCRIPT
+    if kind is FunctionAgent:
+        script = [call(("lookup_ceo", {"company": "HUD"})), say("The initials are JR.")]
+    with ScriptedModel(script) as model, captured_spans() as spans:
+        async with hud.eval(task) as ctx:
+            agent = kind(tools=ctx.as_llamaindex_tools(), llm=llm(model))
+            await ctx.submit(await agent.run(ctx.prompt))
+    assert ctx.answer == "The initials are JR."
+    check_trace(spans, ctx.result, TREE)
+
+
+async def test_call_tool(task: hud.Task) -> None:
+    """A `ToolSelection` gets the chat message that answers it."""
+    from llama_index.core.llms import ChatMessage
+    from llama_index.core.llms.llm import ToolSelection
+
+    async with hud.eval(task) as ctx:
+        selected = ToolSelection(
+            tool_id="c1", tool_name="lookup_ceo", tool_kwargs={"company": "HUD"}
+        )
+        message = await ctx.call_tool(selected)
+        await ctx.submit(ChatMessage(role="assistant", content="JR"))
+    assert isinstance(message, ChatMessage)
+    assert (message.role, message.content) == ("tool", "Jay Ram")
+    assert message.additional_kwargs["tool_call_id"] == "c1"
+    assert (ctx.answer, ctx.reward) == ("JR", 1.0)
+
+
+async def test_a_tool_by_hand(task: hud.Task) -> None:
+    """A tool is callable by itself, async and sync, and has the whole schema."""
+    async with hud.eval(task) as ctx:
+        (tool,) = ctx.as_llamaindex_tools()
+        assert str(await tool.acall(company="HUD")) == "Jay Ram"
+        assert str(tool.call(company="openai")) == "Sam Altman"
+        (raw,) = ctx.as_tools()
+        schema = tool.metadata.fn_schema.model_json_schema()
+    assert schema == raw.input_schema

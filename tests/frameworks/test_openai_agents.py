@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
+import pydantic
 import pytest
-from contract import Contract, framework
+from contract import Contract, SyncContract, check_trace, framework, tree
+from page_code import page, run, snippet
 
 import hudtrace as hud
-from hudtrace.testing import (
-    ScriptedModel,
-)
+from hudtrace.testing import ScriptedModel, call, captured_spans, say
 
 agents = framework("agents")
 
@@ -24,13 +24,13 @@ pytestmark = pytest.mark.usefixtures("store", "quiet")
 
 @pytest.fixture
 def quiet() -> Iterator[None]:
-    """The SDK's own traces would go to OpenAI."""
+    """Keep the SDK's own traces from being sent to OpenAI."""
     agents.set_tracing_disabled(True)
     yield
-    agents.set_default_openai_api("responses")
+    agents.set_tracing_disabled(False)
 
 
-def agent(ctx: hud.EvalContext, model: ScriptedModel, api: str) -> Any:
+def agent(ctx: Any, model: ScriptedModel, api: str) -> Any:
     """Make an agent that asks *model*."""
     client = AsyncOpenAI(base_url=model.url, api_key="none", max_retries=0)
     kind = {
@@ -77,9 +77,53 @@ class TestStreamed(Agents):
         return result
 
 
-class TestSync(Agents):
-    """`Runner.run_sync`, from a thread, as it refuses to run beside a running loop."""
+class TestSync(SyncContract):
+    """`Runner.run_sync`, which refuses to run in a thread where a loop runs."""
+
+    unknown_tool = agents.ModelBehaviorError
+
+    def run_sync(self, ctx: Any, model: ScriptedModel) -> Any:
+        return Runner.run_sync(agent(ctx, model, "responses"), ctx.prompt)
 
     async def run(self, ctx: hud.EvalContext, model: ScriptedModel) -> Any:
-        one = agent(ctx, model, "responses")
-        return await asyncio.to_thread(Runner.run_sync, one, ctx.prompt)
+        return await asyncio.to_thread(self.run_sync, ctx, model)
+
+
+SCRIPT = [call(("lookup_ceo", {"company": "HUD"})), say("The initials are JR.")]
+
+
+@page
+@pytest.mark.section("Agents SDK", "openai-agents", "as on the page")
+def test_the_page(page_names: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page's example; the SDK finds the model by OpenAI's variables."""
+    with ScriptedModel(SCRIPT) as model, captured_spans() as spans:
+        monkeypatch.setenv("OPENAI_BASE_URL", model.url)
+        monkeypatch.setenv("OPENAI_API_KEY", "none")
+        done = run(snippet("Agents SDK"), page_names, page_names["task"])
+    asked = model.requests[0]["model"]  # the page names none
+    expected = tree(asked, ["lookup_ceo"], [], env="trivia:initials")
+    check_trace(spans, done["ctx"].result, expected)
+
+
+async def test_a_call_keeps_its_id(task: hud.Task) -> None:
+    """The tool's span has the id that the model gave the call."""
+    with ScriptedModel(SCRIPT) as model, captured_spans() as spans:
+        async with hud.eval(task) as ctx:
+            await ctx.submit(await Runner.run(agent(ctx, model, "chat"), ctx.prompt))
+    (tool,) = [span for span in spans if span.name == "execute_tool lookup_ceo"]
+    answer = model.requests[1]["messages"][-1]
+    assert tool.attributes["gen_ai.tool.call.id"] == answer["tool_call_id"]
+    assert ctx.result.reward == 1.0
+
+
+async def test_an_answer_of_a_type(task: hud.Task) -> None:
+    """The final output of an agent with an output type is the answer as it is."""
+
+    class Initials(pydantic.BaseModel):
+        letters: str
+
+    with ScriptedModel([say('{"letters": "JR"}')]) as model:
+        async with hud.eval(task, on_error="record") as ctx:
+            one = agent(ctx, model, "chat").clone(output_type=Initials)
+            await ctx.submit(await Runner.run(one, ctx.prompt))
+    assert ctx.answer == Initials(letters="JR")

@@ -8,8 +8,13 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 PAGE = Path(__file__).parents[3] / "shared" / "spec" / "integrations-page.md"
 GATEWAY = "https://inference.hud.ai"
+
+#: For tests that need the page.
+page = pytest.mark.skipif(not PAGE.exists(), reason=f"the page is not at {PAGE}")
 
 
 def snippet(heading: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from openai import AsyncOpenAI
-from page_code import GATEWAY, PAGE, run, snippet
+from page_code import GATEWAY, page, run, snippet
 
 from hudtrace.testing import (
     ScriptedModel,
@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.usefixtures("store"),
     # The page does not close its client.
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
-    pytest.mark.skipif(not PAGE.exists(), reason=f"the page is not at {PAGE}"),
+    page,
 ]
 
 TREE = """\
