@@ -19,6 +19,7 @@ from hudtrace.loops import in_background, run_in_background
 from hudtrace.open_eval import OpenEval
 from hudtrace.record import Identity
 from hudtrace.result import EvalResult, Limits
+from hudtrace.runtime import get_runtime
 from hudtrace.sync_eval import SyncEvalContext
 from hudtrace.toolbox import run_together
 from hudtrace.tracing.episode import Turn, current_episode
@@ -80,9 +81,9 @@ class EvalContext(EvalView):
         Raises `UnrecognizedToolCall` for other
         values, `EvalFinished` after the end, and `EnvironmentFailure`.
         """
-        self._require_open("call_tool")
+        opened = self._require_open("call_tool")
         form, parsed = formats.recognize(call, arguments, kwargs)
-        return form.reply(parsed, await self._run_tool(parsed))
+        return form.reply(parsed, await opened.call(parsed))
 
     async def call_tools(self, calls: Iterable[Any]) -> list[Any]:
         """Run several tool calls at the same time; results keep the order."""
@@ -146,6 +147,7 @@ class EvalContext(EvalView):
         works where an event loop is running, too.
         """
         self._refuse_reuse()
+        get_runtime()  # what it sets up at first is none of the loop's work
         self._sync = SyncEvalContext(self)
         try:
             opened = run_in_background(self._open_for_thread)

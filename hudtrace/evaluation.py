@@ -14,6 +14,7 @@ from hudtrace.grading import SubScore
 from hudtrace.loops import run_in_background
 from hudtrace.record import Identity
 from hudtrace.result import EvalResult, Limits
+from hudtrace.runtime import get_runtime
 from hudtrace.sync_eval import SyncEvalContext
 from hudtrace.task import Task
 
@@ -227,6 +228,7 @@ def _bind_many(
             def attempt(context: SyncEvalContext) -> None:
                 _refuse_coroutine(body, body(context, *args, **kwargs))
 
+            get_runtime()
             with SyncEpisodes(attempt, max_concurrent or MAX_CONCURRENT) as episodes:
                 return run_in_background(functools.partial(run_all, episodes.run))
 

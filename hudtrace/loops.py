@@ -43,13 +43,18 @@ class Home:
         loop = asyncio.get_running_loop()
         self._lane = _background.lane_of(loop) or _Lane(loop)
 
+    @property
+    def is_here(self) -> bool:
+        """Whether the calling code runs on this loop."""
+        return asyncio._get_running_loop() is self._lane.loop
+
     async def run(self, start: Start[T]) -> T:
         """Return what the coroutine of *start* does; directly, if we are at home.
 
         From another loop it runs at home, with the caller's contextvars.
         Cancelling this cancels it.
         """
-        if asyncio.get_running_loop() is self._lane.loop:
+        if self.is_here:
             return await start()
         work = _Work(start)
         try:
@@ -301,6 +306,12 @@ class _Background:
             lane.thread.join(max(0.0, until - time.monotonic()))
 
     def _start(self) -> _Lane:
+        global _at_exit
+        if not _at_exit:
+            # Not before: what is registered last runs first, and what ends here is
+            # to be written by what has been set up by now.
+            _at_exit = True
+            atexit.register(_close)
         loop = asyncio.new_event_loop()
         thread = threading.Thread(
             target=_run_forever, args=[loop], name="hudtrace-loop", daemon=True
@@ -329,6 +340,7 @@ def _run_forever(loop: asyncio.AbstractEventLoop) -> None:
 _background = _Background()
 _ended: set[asyncio.AbstractEventLoop] = set()
 _inherited: list[_Background] = []
+_at_exit = False
 
 
 def _close() -> None:
@@ -342,5 +354,4 @@ def _after_fork() -> None:
     _background = _Background()
 
 
-atexit.register(_close)
 os.register_at_fork(after_in_child=_after_fork)

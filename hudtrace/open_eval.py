@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hudtrace import semconv
-from hudtrace.errors import EnvironmentFailure
+from hudtrace.errors import EnvironmentFailure, EvalAbandoned
 from hudtrace.grading import Grade, read_reward
 from hudtrace.limits import LimitGuard
 from hudtrace.loops import Home, Start
@@ -60,6 +60,8 @@ class OpenEval:
 
     async def call(self, call: ToolCall) -> ToolResult:
         """Run a tool call at home, from whatever loop."""
+        if self.home.is_here:
+            return await self.run_call(call)
         return await self.home.run(functools.partial(self.run_call, call))
 
     def call_sync(self, call: ToolCall) -> ToolResult:
@@ -114,7 +116,7 @@ class OpenEval:
         if cause is not None:
             ending.outcome, ending.error = outcome_of(cause), cause
         try:
-            if cause is None or self._may_grade(cause):
+            if cause is None or self._may_grade(cause, answer):
                 ending.grade = await self._grade(answer)
         except Exception as failed:
             raised = failed
@@ -143,7 +145,9 @@ class OpenEval:
         hidden = error is None or isinstance(error, Exception)
         return failure if failure is not None and hidden else error
 
-    def _may_grade(self, error: BaseException) -> bool:
+    def _may_grade(self, error: BaseException, answer: Any) -> bool:
+        if isinstance(error, EvalAbandoned):
+            return answer is not None
         failed = isinstance(error, EnvironmentFailure)
         return self._grade_on_error and isinstance(error, Exception) and not failed
 
