@@ -9,6 +9,20 @@ from collections.abc import Sequence
 
 from hudtrace.errors import HudtraceError
 
+_SCRIPT = """\
+a reply of the script is a text, or an object with any of these fields:
+  text         what the model says
+  calls        tools that it calls: [{"name": ..., "arguments": {...} or text}]
+  reasoning    what it thinks before
+  status       an HTTP status in place of an answer, such as 429 or 500
+  message      the text of that error
+  delay        seconds before the answer
+  chunk_delay  seconds between the events of a stream
+  cut_after    break the connection after so many events, or bytes of a body
+
+for example:
+  [{"calls": [{"name": "lookup_ceo", "arguments": {"company": "HUD"}}]}, "JR"]"""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return 0, 1 for a failure, 2 for wrong usage."""
@@ -155,12 +169,13 @@ def _add_model_server(
         description="Serve a model that echoes, or that says what a script says, in the "
         "wire formats of OpenAI, Anthropic and Gemini. It checks requests about as "
         "strictly as they do.",
+        epilog=_SCRIPT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     server.add_argument(
         "--script",
         metavar="FILE",
-        help='a JSON list of replies, given again and again: "text", or {"text", '
-        '"calls": [{"name", "arguments"}], "status", "message", "delay"}',
+        help="a JSON list of replies, given again and again; see below",
     )
     server.add_argument("--port", type=int, default=8330, help="port (8330; 0: any)")
     server.set_defaults(run=_run_model_server)

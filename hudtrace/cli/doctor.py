@@ -77,7 +77,9 @@ def _settings(chosen: Settings) -> Iterator[Finding]:
     for name, source in chosen.sources.items():
         value = getattr(chosen, name)
         shown = "…" if name == "token" else repr(value)
-        yield Finding("settings", "ok", f"{name} = {shown} (from {source})")
+        unknown = name == "exporters" and set(value or ()) - set(backend_names())
+        state: State = "note" if unknown else "ok"  # what is wrong comes below
+        yield Finding("settings", state, f"{name} = {shown} (from {source})")
     if settings.export_is_off():
         why = "OTEL_SDK_DISABLED or OTEL_TRACES_EXPORTER=none"
         yield Finding("settings", "note", f"{why} turns exporters off")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 
 from hudtrace.cli import text
 from hudtrace.cli.reading import opened
@@ -33,15 +34,34 @@ def run(
     """Print the list; return the exit code."""
     with opened(store) as db:
         found = queries.episodes(db, limit=limit, job=job, outcome=outcome)
+        outcomes = {} if found else queries.outcomes(db)
+    if not found:
+        print(_nothing(outcomes, job, outcome), file=sys.stderr)
+        return 0
     if as_json:
         for episode in found:
             print(json.dumps(episode.to_dict()))
         return 0
-    if not found:
-        print(f"no episodes yet; '{text.command('demo')}' makes some", file=sys.stderr)
-        return 0
     print(text.table(_HEAD, [_row(episode) for episode in found], "lllllrrrr"))
     return 0
+
+
+def _nothing(
+    outcomes: Mapping[str | None, int], job: str | None, outcome: str | None
+) -> str:
+    """Say why the list is empty: there is nothing, or nothing that was asked for."""
+    total = sum(outcomes.values())
+    if not total:
+        return f"no episodes yet; '{text.command('demo')}' makes some"
+    filters = {"--job": job, "--outcome": outcome}
+    asked = " ".join(f"{key} {value}" for key, value in filters.items() if value)
+    if not asked:
+        return f"none of {total} episodes: --limit is too small"
+    there = ""
+    if outcome and outcome not in outcomes:
+        counted = (f"{name or 'none yet'} {n}" for name, n in outcomes.items())
+        there = f"; the outcomes there are: {', '.join(counted)}"
+    return f"none of {total} episodes is of {asked}{there}"
 
 
 def _outcome(episode: queries.Episode) -> str:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from hudtrace import semconv, settings
 from hudtrace.cli import text
 from hudtrace.cli.reading import find, opened
-from hudtrace.messages import Message
+from hudtrace.messages import Message, named, response_text
 from hudtrace.runtime import DEFAULT_TRACE_URL
 from hudtrace.store import queries
 from hudtrace.store.queries import StoredSpan
@@ -130,11 +130,9 @@ def _part(part: Any) -> str:
     if kind == "tool_call":
         return f"{part.get('name')}({json.dumps(part.get('arguments'), ensure_ascii=False)})"
     if kind == "tool_call_response":
-        response = part.get("response")
-        shown = response if isinstance(response, str) else json.dumps(response)
-        return f"→ {shown}"
-    if kind == "blob":
-        return f"[{part.get('modality')} {part.get('mime_type')}]"
+        return f"→ {response_text(part.get('response'))}"
+    if kind in ("blob", "uri", "file"):
+        return named(part)
     content = part.get("content")
     return content if isinstance(content, str) else json.dumps(part, ensure_ascii=False)
 

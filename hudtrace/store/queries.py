@@ -182,6 +182,12 @@ def episodes(
     return found
 
 
+def outcomes(db: sqlite3.Connection) -> dict[str | None, int]:
+    """Return how many episodes came to each outcome; None for those without one."""
+    rows = db.execute("SELECT outcome, count(*) FROM episodes GROUP BY outcome")
+    return dict(rows.fetchall())
+
+
 def find_traces(db: sqlite3.Connection, prefix: str, limit: int = 10) -> list[str]:
     """Return the ids of traces that begin with *prefix* (hex), at most *limit*."""
     clean = prefix.strip().lower()

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from hudtrace.dialects.fields import as_text
-from hudtrace.messages import Message, Part, Usage, text_of
+from hudtrace.messages import Message, Part, Usage, response_text, text_of
 
 Json = dict[str, Any]
 
@@ -140,7 +139,7 @@ def tool_results(request: ScriptedRequest) -> list[str]:
 
 def _results(message: Message) -> list[str]:
     return [
-        as_text(part.get("response"))
+        response_text(part.get("response"))
         for part in message["parts"]
         if part.get("type") == "tool_call_response"
     ]

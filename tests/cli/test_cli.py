@@ -10,6 +10,38 @@ from pathlib import Path
 
 import pytest
 
+from hudtrace.store.store import Store
+
+PICTURES = """
+import asyncio, hud
+from hud.testing import ScriptedModel, call, say
+from anthropic import AsyncAnthropic
+
+env = hud.Environment("pictures")
+image = hud.Image(b"\\x89PNG" + bytes(2996))
+
+
+@env.tool
+def draw():
+    return ["a caption", image]
+
+
+@env.scenario("look")
+async def look():
+    yield ["What is it?", image]
+    yield 1.0
+
+
+async def main():
+    with ScriptedModel([call(("draw", {})), say("a picture")]) as model:
+        client = AsyncAnthropic(base_url=model.origin, api_key="none")
+        await hud.run_scenario_chat(client=client, model="m", task=look())
+    hud.flush()
+
+
+asyncio.run(main())
+"""
+
 
 def hudtrace(
     *args: str, store: Path | str, code: int = 0, **env: str
@@ -84,6 +116,39 @@ def test_ls(demo: tuple[Path, str, str]) -> None:
     assert rows[0]["start"] >= rows[-1]["start"]
     out, _ = hudtrace("ls", "--outcome", "provider_error", store=store)
     assert len(out.splitlines()) == 2
+
+
+def test_ls_says_why_it_is_empty(demo: tuple[Path, str, str], tmp_path: Path) -> None:
+    """Filters that match nothing are named, with what there is; JSON stays empty."""
+    store, _, _ = demo
+    out, err = hudtrace("ls", "--outcome", "failed", store=store)
+    assert out == ""
+    assert err.startswith("none of 24 episodes is of --outcome failed; the outcomes")
+    assert "scored " in err
+    out, err = hudtrace(
+        "ls", "--job", "x", "--outcome", "scored", "--json", store=store
+    )
+    assert (out, err) == ("", "none of 24 episodes is of --job x --outcome scored\n")
+    empty = tmp_path / "empty.db"
+    Store(empty).close()
+    _, err = hudtrace("ls", "--outcome", "failed", store=empty)
+    assert err.startswith("no episodes yet")
+
+
+def test_show_names_images(tmp_path: Path) -> None:
+    """Images in prompts and results are named with their size, never printed."""
+    script = tmp_path / "pictures.py"
+    script.write_text(PICTURES)
+    store = tmp_path / "t.db"
+    subprocess.run(
+        [sys.executable, str(script)],
+        check=True,
+        env={**os.environ, "HUDTRACE_STORE": str(store)},
+    )
+    out, _ = hudtrace("show", "last", "--full", store=store)
+    assert "user  [image: image/png, 3000 bytes]" in out
+    assert "tool  → a caption\n[image: image/png, 3000 bytes]" in out
+    assert "iVBOR" not in out
 
 
 def test_show(demo: tuple[Path, str, str]) -> None:

@@ -17,6 +17,7 @@ from anthropic import Anthropic
 from google import genai
 
 from hudtrace.cli import main
+from hudtrace.testing import scripts
 
 
 @contextmanager
@@ -100,6 +101,15 @@ def test_a_bad_script_is_explained(
     script.write_text(text)
     assert main(["model-server", "--script", str(script)]) == 1
     assert problem in capsys.readouterr().err
+
+
+def test_help_lists_the_fields_of_a_script(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every field that a reply of a script may have is in the help."""
+    with pytest.raises(SystemExit):
+        main(["model-server", "--help"])
+    shown = capsys.readouterr().out
+    for field in scripts._PLAIN_FIELDS:
+        assert f"\n  {field} " in shown
 
 
 def test_a_port_in_use_is_explained(capsys: pytest.CaptureFixture[str]) -> None:

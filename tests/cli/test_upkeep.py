@@ -77,6 +77,8 @@ def test_doctor_finds_what_is_wrong(
     assert findings()["text"].endswith("[Errno 111] Connection refused")
     monkeypatch.setenv("HUDTRACE_EXPORTERS", "nothing-like-it")
     assert findings()["text"].startswith("no exporter 'nothing-like-it'")
+    assert main(["doctor"]) == 1
+    assert "· settings    exporters = ('nothing-like-it',)" in capsys.readouterr().out
 
 
 def test_store_info_and_check(filled: Path, capsys: pytest.CaptureFixture[str]) -> None:
