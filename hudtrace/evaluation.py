@@ -15,6 +15,7 @@ from hudtrace.loops import run_in_background
 from hudtrace.record import Identity
 from hudtrace.result import EvalResult, Limits
 from hudtrace.runtime import get_runtime
+from hudtrace.scenario import Scenario
 from hudtrace.sync_eval import SyncEvalContext
 from hudtrace.task import Task
 
@@ -56,6 +57,11 @@ def eval(  # the name that users know; it never shadows the builtin by a star im
         raise TypeError(_not_a_task(task))
     if on_error not in ("raise", "record"):
         raise ValueError(f"on_error={on_error!r}: it is 'raise' or 'record'")
+    if limits is not None and not isinstance(limits, Limits):
+        raise TypeError(
+            f"limits={limits!r:.80}: it is a hud.Limits, for example "
+            f"limits=hud.Limits(turns=8, time=60)"
+        )
     job_id, place = (job, None) if isinstance(job, str) else (None, job)
     environment, scenario = task.resolve()
     identity = Identity(
@@ -88,6 +94,9 @@ def _not_a_task(got: object) -> str:
     line = "make one by calling an environment: task = env('initials', company='HUD')"
     if getattr(got, "__module__", None) == "builtins" and callable(got):
         what = f"the builtin {getattr(got, '__name__', got)}()"
+    elif isinstance(got, Scenario):
+        line = f"call it with its arguments: task = {got.name}(company='HUD')"
+        what = f"the scenario {got.name!r} itself"
     else:
         what = f"{got!r:.80} of type {type(got).__name__}"
     return (

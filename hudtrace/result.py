@@ -69,7 +69,8 @@ class Limits:
         """Refuse limits that are not positive numbers."""
         for limit in dataclasses.fields(self):
             value = getattr(self, limit.name)
-            if value is not None and not value > 0:
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if value is not None and not (is_number and value > 0):
                 raise ValueError(
                     f"Limits({limit.name}={value!r}): a limit is a number above 0, "
                     f"or None for no limit"

@@ -92,6 +92,19 @@ def test_a_type_without_a_schema_is_refused_by_name(hint: Any) -> None:
         hud.Environment("hints").tool(take)
 
 
+def test_an_eval_says_what_it_takes(env: hud.Environment, task: hud.Task) -> None:
+    """Limits that are none, and a scenario without its arguments, are explained."""
+    run: Any = hud.eval
+    with pytest.raises(TypeError, match=r"limits={'turns': 3}: it is a hud.Limits"):
+        run(task, limits={"turns": 3})
+    limits: Any = hud.Limits
+    for wrong in ("5", True, 0, float("nan")):
+        with pytest.raises(ValueError, match=r"Limits\(turns=.*above 0"):
+            limits(turns=wrong)
+    with pytest.raises(TypeError, match="the scenario 'initials' itself; call it with"):
+        run(env.scenarios["initials"])
+
+
 def test_a_task_says_what_it_takes(env: hud.Environment) -> None:
     """A scenario object, arguments that are none, a name that is none: say so."""
     scenario = env.scenarios["initials"]
