@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import subprocess
 import sys
 import textwrap
@@ -127,6 +128,54 @@ def test_a_busy_loop_is_waited_for(env: hud.Environment) -> None:
         assert name == threading.current_thread().name
 
     asyncio.run(run())
+
+
+def test_every_call_runs_once(env: hud.Environment) -> None:
+    """Whichever loop takes a call, free or blocked, it runs once and is counted."""
+    ran: list[str] = []
+    numbers = itertools.count()
+
+    @env.tool
+    async def note(key: str) -> str:
+        await asyncio.sleep(0.005)
+        ran.append(key)
+        return key
+
+    @env.tool(parallel=False)
+    async def note_alone(key: str) -> str:
+        return await note(key)  # type: ignore[no-any-return]
+
+    def calls(tools: dict[str, Any], pool: ThreadPoolExecutor, *, loops: bool) -> None:
+        def one(name: str, key: str) -> str:
+            tool, given = tools[name], {"key": key}
+            if loops:
+                return str(asyncio.run(tool.run(given)).text)
+            return str(tool.run_sync(given).text)
+
+        keys = [str(next(numbers)) for _ in range(4)]
+        names = ["note", "note_alone"] * 2
+        assert [f.result(20) for f in map(pool.submit, [one] * 4, names, keys)] == keys
+
+    async def body(pool: ThreadPoolExecutor, number: int) -> None:
+        async with hud.eval(env("ask")) as ctx:
+            tools = {tool.name: tool for tool in ctx._agent_tools()}
+            for turn in range(4):
+                loops = bool((turn + number) % 2)
+                if turn < 2:
+                    calls(tools, pool, loops=loops)
+                else:
+                    await asyncio.to_thread(calls, tools, pool, loops=loops)
+                await ctx.call_tool("note_alone", key=str(next(numbers)))
+        assert ctx.result.tool_calls == 20
+
+    async def bodies() -> None:
+        with ThreadPoolExecutor(16) as pool:
+            await asyncio.gather(*[body(pool, number) for number in range(4)])
+
+    with ThreadPoolExecutor(3) as pool:
+        for done in [pool.submit(asyncio.run, bodies()) for _ in range(3)]:
+            done.result(40)
+    assert sorted(ran, key=int) == [str(n) for n in range(next(numbers))]
 
 
 def run_script(code: str, timeout: float = 20) -> subprocess.CompletedProcess[str]:
