@@ -366,6 +366,20 @@ class Contract:
             own = [span for span in spans if span.trace_id == result.trace_id]
             check_trace(own, result, self.tree(model.model, ["slow"], []))
 
+    def test_in_a_loop_of_its_own(self) -> None:
+        """The agent runs in another loop than the eval's: a sync eval's body starts it."""
+        people = People()
+        script = [
+            self.ask(("slow", {"label": "one"})),
+            self.ask(("search", HARD)),
+            self.answer("all done"),
+        ]
+        with ScriptedModel(script) as model, captured_spans() as spans:
+            with hud.eval(people.task) as ctx:
+                ctx.submit(asyncio.run(self.run(ctx, model)))  # type: ignore[arg-type]
+        assert ctx.answer == "all done"
+        check_trace(spans, ctx.result, self.tree(model.model, ["slow"], ["search"], []))
+
     def results(self, model: ScriptedModel) -> list[str]:
         """Return the tools' results as the last request has them."""
         return tool_results(model.requests[-1])  # type: ignore[arg-type]

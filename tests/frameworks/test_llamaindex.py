@@ -22,13 +22,8 @@ from hudtrace.testing import (
 
 core = framework("llama_index.core")
 
-from llama_index.core.agent.workflow import (  # noqa: E402
-    FunctionAgent,
-)
-from llama_index.core.agent.workflow import (
-    ReActAgent as ReActWorkflow,
-)
-from llama_index.llms.openai import OpenAI  # noqa: E402
+from llama_index.core.agent import workflow  # noqa: E402
+from llama_index.llms.openai import OpenAI, OpenAIResponses  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("store")
 
@@ -54,7 +49,21 @@ class TestFunctionAgent(Functions):
     """`FunctionAgent.run`."""
 
     async def run(self, ctx: hud.EvalContext, model: ScriptedModel) -> Any:
-        agent = FunctionAgent(tools=ctx.as_llamaindex_tools(), llm=llm(model))
+        agent = workflow.FunctionAgent(tools=ctx.as_llamaindex_tools(), llm=llm(model))
+        return await agent.run(ctx.prompt)
+
+
+@pytest.mark.skipif(OLD, reason="OpenAIResponses is tested where it is newest")
+class TestFunctionAgentOverResponses(Functions):
+    """`FunctionAgent.run`, over the Responses API, which takes images from tools."""
+
+    images = True
+
+    async def run(self, ctx: hud.EvalContext, model: ScriptedModel) -> Any:
+        api = OpenAIResponses(
+            model="gpt-4o", api_base=model.url, api_key="none", max_retries=0
+        )
+        agent = workflow.FunctionAgent(tools=ctx.as_llamaindex_tools(), llm=api)
         return await agent.run(ctx.prompt)
 
 
@@ -83,7 +92,7 @@ class TestReActAgent(ReAct):
     """`ReActAgent.run`, the form of today."""
 
     async def run(self, ctx: hud.EvalContext, model: ScriptedModel) -> Any:
-        agent = ReActWorkflow(tools=ctx.as_llamaindex_tools(), llm=llm(model))
+        agent = workflow.ReActAgent(tools=ctx.as_llamaindex_tools(), llm=llm(model))
         return await agent.run(ctx.prompt)
 
 
@@ -145,12 +154,12 @@ def test_the_page_today(page_names: dict[str, Any]) -> None:
         run(snippet("LlamaIndex"), page_names, page_names["task"])
 
 
-@pytest.mark.parametrize("kind", [ReActWorkflow, FunctionAgent])
+@pytest.mark.parametrize("kind", [workflow.ReActAgent, workflow.FunctionAgent])
 @pytest.mark.section("LlamaIndex", "llama-index-core", "agent.run")
 async def test_the_form_of_today(kind: Any, task: hud.Task) -> None:
     """Agents that are workflows; what they return goes to `ctx.submit`."""
     script = SCRIPT
-    if kind is FunctionAgent:
+    if kind is workflow.FunctionAgent:
         script = [call(("lookup_ceo", {"company": "HUD"})), say("The initials are JR.")]
     with ScriptedModel(script) as model, captured_spans() as spans:
         async with hud.eval(task) as ctx:
