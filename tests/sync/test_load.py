@@ -143,7 +143,7 @@ def test_every_call_runs_once(env: hud.Environment) -> None:
 
     @env.tool(parallel=False)
     async def note_alone(key: str) -> str:
-        return await note(key)  # type: ignore[no-any-return]
+        return await note(key)
 
     def calls(tools: dict[str, Any], pool: ThreadPoolExecutor, *, loops: bool) -> None:
         def one(name: str, key: str) -> str:

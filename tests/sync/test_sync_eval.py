@@ -81,7 +81,7 @@ def test_it_is_one_trace(env: hud.Environment, stored: Stored) -> None:
                 reply = client.chat.completions.create(
                     model=model.model,
                     messages=messages,
-                    tools=ctx.as_openai_chat_tools(),  # type: ignore[arg-type]
+                    tools=ctx.as_openai_chat_tools(),
                 )
                 message = reply.choices[0].message
                 messages.append(message)
