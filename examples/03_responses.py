@@ -80,6 +80,10 @@ async def model_to_ask(
         async with AsyncOpenAI() as client:
             yield client, names[0]
         return
+    print(
+        "a scripted model answers; for another, set OPENAI_API_KEY and name it",
+        file=sys.stderr,
+    )
     script = [call(("lookup_ceo", {"company": "HUD"})), say("JR")]
     with ScriptedModel(script[1:] if once else script) as scripted:
         async with AsyncOpenAI(base_url=scripted.url, api_key="none") as client:

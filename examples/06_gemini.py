@@ -87,6 +87,10 @@ def model_to_ask(names: list[str]) -> Iterator[tuple[str, str, str | None]]:
     if key and names:
         yield names[0], key, None
         return
+    print(
+        "a scripted model answers; for another, set GEMINI_API_KEY and name it",
+        file=sys.stderr,
+    )
     script = [call(("lookup_ceo", {"company": "HUD"})), say("JR")]
     with ScriptedModel(script) as scripted:
         yield scripted.model, "none", scripted.origin

@@ -67,6 +67,10 @@ async def model_to_ask() -> AsyncIterator[tuple[AsyncAnthropic, str]]:
         async with AsyncAnthropic() as client:
             yield client, sys.argv[1]
         return
+    print(
+        "a scripted model answers; for another, set ANTHROPIC_API_KEY and name it",
+        file=sys.stderr,
+    )
     script = [call(("lookup_ceo", {"company": "HUD"})), say("JR")]
     with ScriptedModel(script) as scripted:
         async with AsyncAnthropic(base_url=scripted.origin, api_key="none") as client:

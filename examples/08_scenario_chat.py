@@ -101,6 +101,11 @@ async def main() -> None:
     """Ask the model that was named, or a scripted one through every API."""
     if len(sys.argv) > 2:
         return await evaluate(sys.argv[1], sys.argv[2], client_of(sys.argv[1]))
+    if len(sys.argv) == 2:
+        sys.exit(f"name a model of {sys.argv[1]} too; the APIs are {', '.join(APIS)}")
+    print(
+        "a scripted model answers; name an API and a model for another", file=sys.stderr
+    )
     lookup = call(("lookup_ceo", {"company": "HUD"}))
     for api in APIS:
         script = [lookup, say("JR"), lookup, say("It is Jay Ram."), say("JR")]
