@@ -11,7 +11,14 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from hudtrace.delivery.pipeline import Pipeline
 from hudtrace.notices import internal_error
 from hudtrace.tracing.spans import ABANDON, STAMP, Abandon, Stamp
-from hudtrace.tracing.twins import adopted, is_twin, may_be_twin, note, remember
+from hudtrace.tracing.twins import (
+    adopted,
+    is_telemetry,
+    is_twin,
+    may_be_twin,
+    note,
+    remember,
+)
 
 
 class ForeignSpans(SpanProcessor):
@@ -32,7 +39,7 @@ class ForeignSpans(SpanProcessor):
             if context is None:
                 context = otel_context.get_current()
             stamp = context.get(STAMP)
-            if not isinstance(stamp, Stamp):
+            if not isinstance(stamp, Stamp) or is_telemetry(span):
                 return
             doubtful = may_be_twin(span)
             if doubtful and is_twin(span):

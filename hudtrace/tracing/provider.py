@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _tracer: Tracer | None = None
 _ours: Any = None  # the global SDK provider, if it is one that we set
+_TELEMETRY_SERVICES = frozenset({"crewAI-telemetry"})
 _joined: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
@@ -43,7 +44,8 @@ def make_resource(attributes: Mapping[str, Any], service_name: str | None) -> Re
     from opentelemetry.sdk.resources import Resource
 
     provider = trace.get_tracer_provider()
-    theirs = None if provider is _ours else getattr(provider, "resource", None)
+    others = provider is not _ours and not _phones_home(provider)
+    theirs = getattr(provider, "resource", None) if others else None
     base = theirs if isinstance(theirs, Resource) else Resource.create({})
     named = service_name is not None or (theirs is not None and base is theirs)
     ours = {semconv.SERVICE_INSTANCE: str(uuid.uuid4()), **attributes}
@@ -70,11 +72,24 @@ def join_global_provider(processor: SpanProcessor, resource: Resource) -> HandOv
         if provider not in _joined:
             provider.add_span_processor(processor)
             _joined.add(provider)
+        if _phones_home(provider):
+            return HandOver(None, processor)
         return HandOver(provider, processor)
     if isinstance(provider, trace.ProxyTracerProvider):
         _ours = _own_provider(processor, resource)
         trace.set_tracer_provider(_ours)
     return HandOver(None, processor)
+
+
+def _phones_home(provider: object) -> bool:
+    """Say whether a global provider is a library's own, and no choice of the user.
+
+    CrewAI before 1.15 makes the provider of its telemetry the global one: what it
+    is given goes to CrewAI.
+    """
+    resource = getattr(provider, "resource", None)
+    attributes = getattr(resource, "attributes", None) or {}
+    return attributes.get(semconv.SERVICE_NAME) in _TELEMETRY_SERVICES
 
 
 def _own_provider(processor: SpanProcessor, resource: Resource) -> Any:

@@ -48,6 +48,7 @@ _KINDS = {"LLM", "EMBEDDING"}  # of OpenInference
 _ECHO = re.compile(r"(chat|generate_content|text_completion|call_llm|execute_tool)\b")
 #: Of ADK: the answers of several tools at once, each of which has a span.
 _MERGED = ("gcp.vertex.agent", "execute_tool (merged)")
+_TELEMETRY = frozenset({"crewai.telemetry"})
 _open: WeakValueDictionary[int, Any] = WeakValueDictionary()
 _alive: WeakValueDictionary[int, Any] = WeakValueDictionary()
 _with_children: WeakValueDictionary[int, Any] = WeakValueDictionary()
@@ -72,6 +73,11 @@ def is_twin(span: Any) -> bool:
     said = getattr(span, "attributes", None) or {}
     operation = said.get(semconv.OPERATION)
     return operation in _OPERATIONS or said.get("openinference.span.kind") in _KINDS
+
+
+def is_telemetry(span: Any) -> bool:
+    """Say whether *span* is a library's note to its makers, not of what it does."""
+    return _scope(span) in _TELEMETRY
 
 
 def _of_instrumentor(span: Any) -> bool:

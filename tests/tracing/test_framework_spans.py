@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -121,3 +123,59 @@ async def test_a_user_s_span_of_that_name(task: hud.Task) -> None:
 
     _, spans = await episode(task, body)
     assert "chat with the customer\n│        └─ chat scripted-1" in span_tree(spans)
+
+
+async def test_telemetry(task: hud.Task) -> None:
+    """What CrewAI notes for its makers is no part of the eval."""
+
+    async def body(ctx: hud.EvalContext, model: ScriptedModel) -> None:
+        with trace.get_tracer("crewai.telemetry").start_as_current_span("Tool Usage"):
+            pass
+
+    _, spans = await episode(task, body)
+    assert "Tool Usage" not in span_tree(spans)
+
+
+#: Of a process of its own, as a global provider is there for good.
+PROVIDER = """
+from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+theirs = InMemorySpanExporter()
+provider = TracerProvider(resource=Resource.create({"service.name": "SERVICE"}))
+provider.add_span_processor(SimpleSpanProcessor(theirs))
+trace.set_tracer_provider(provider)
+
+import hudtrace as hud
+
+hud.configure(store="off", quiet=True)
+
+@hud.traced_eval
+def check():
+    with trace.get_tracer("users").start_as_current_span("step"):
+        pass
+
+check()
+hud.flush()
+names = [span.name for span in theirs.get_finished_spans()]
+print(any(name.startswith("eval ") for name in names), "step" in names)
+"""
+
+
+@pytest.mark.parametrize(
+    ("service", "printed"),
+    [("shop", "True True"), ("crewAI-telemetry", "False True")],
+)
+def test_a_provider_that_phones_home(service: str, printed: str) -> None:
+    """A user's global provider gets our spans; that of CrewAI's telemetry does not."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", PROVIDER.replace("SERVICE", service)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout.strip() == printed, done.stderr
