@@ -10,7 +10,15 @@ import copy
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    create_model,
+    model_serializer,
+    model_validator,
+)
 from pydantic_core import core_schema
 
 from hudtrace.frameworks.schemas import inlined
@@ -55,18 +63,20 @@ class Arguments(BaseModel):
     """The arguments of one call, as they were sent."""
 
     model_config = ConfigDict(extra="allow", protected_namespaces=())
+    _sent: Json = PrivateAttr(default_factory=dict)
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _keep(cls, given: Any, handler: Any) -> Any:
+        made = handler(given)
+        if isinstance(given, Mapping):
+            made._sent = dict(given)
+        return made
+
+    @model_serializer(mode="plain")
     def sent(self) -> Json:
-        """Return the arguments that were given, and no others."""
-        given = {name: getattr(self, name) for name in self.model_fields_set}
-        names = {
-            name: field.alias or name for name, field in type(self).model_fields.items()
-        }
-        return {names.get(name, name): value for name, value in given.items()}
-
-    def model_dump(self, **options: Any) -> Json:
-        """Return the arguments that were given; *options* change nothing."""
-        return self.sent()
+        """Return the arguments that were given, and no others, in their order."""
+        return dict(self._sent)
 
 
 def arguments_model(name: str, schema: Json) -> type[Arguments]:

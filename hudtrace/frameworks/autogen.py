@@ -108,7 +108,7 @@ def _kept_class() -> Any:
         return None
     base = import_module("autogen.tools").Tool
 
-    class Tool(base):  # type: ignore[misc]
+    class Tool(base):  # type: ignore[misc,valid-type]
         """A function that ag2 calls without its dependency injection."""
 
         def __init__(self, function: Callable[..., Any]) -> None:

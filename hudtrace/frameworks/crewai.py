@@ -10,6 +10,7 @@ import contextvars
 import functools
 import json
 from collections.abc import Iterable
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from hudtrace.frameworks.agent_tool import required
@@ -20,9 +21,9 @@ from hudtrace.frameworks.schemas import closed, restored
 if TYPE_CHECKING:
     from hudtrace.frameworks.agent_tool import AgentTool
 
-#: The id of the call that a LangChain agent runs a tool for.
-_call_id: contextvars.ContextVar[str | None] = contextvars.ContextVar(
-    "hudtrace_crewai_call_id", default=None
+#: Whether it is LangChain that runs a tool.
+_by_langchain: contextvars.ContextVar[bool] = contextvars.ContextVar(
+    "hudtrace_crewai_by_langchain", default=False
 )
 
 
@@ -33,12 +34,15 @@ def export(tools: Iterable[AgentTool]) -> list[Any]:
     return [made(tool) for tool in tools]
 
 
-def langchain_tools(tools: Iterable[AgentTool]) -> list[Any]:
-    """Return *tools* as LangChain's `StructuredTool` that CrewAI takes as well.
+def langchain_tools(tools: Iterable[AgentTool], base: type) -> list[Any]:
+    """Return *tools* as objects of *base*, a `StructuredTool`, that CrewAI takes too.
 
-    From 0.105 on CrewAI takes only its own tools; these are both.
+    From 0.105 on CrewAI takes only its own tools; these are both. Before 0.86 it has
+    none, and a LangChain whose tools are no more than functions with a schema.
     """
-    made = _langchain_class()
+    if find_spec("crewai.tools.base_tool") is None:
+        return [_plain(tool) for tool in tools]
+    made = _langchain_class(base)
     return [made(tool) for tool in tools]
 
 
@@ -70,32 +74,37 @@ def _tool_class() -> Any:
 
 
 @functools.cache
-def _langchain_class() -> Any:
-    from langchain_core.tools import StructuredTool
+def _langchain_class(base: type) -> Any:
+    from crewai.tools import BaseTool
     from pydantic import PrivateAttr
 
-    class LangChainTool(*_bases(StructuredTool)):  # type: ignore[misc]
+    class LangChainTool(base, BaseTool):
         """A tool of an eval, as LangChain and CrewAI have them."""
 
         _tool: Any = PrivateAttr()
 
         def __init__(self, tool: AgentTool) -> None:
-            super().__init__(
-                **_fields(tool),
-                func=functools.partial(_called, tool),
-                handle_tool_error=True,
-            )
+            function = functools.partial(_called, tool)
+            super().__init__(**_fields(tool), func=function, handle_tool_error=True)
             self._tool = tool
 
         def model_post_init(self, context: Any) -> None:
             super().model_post_init(context)
             _describe(self)
 
-        def _run(self, /, *args: Any, **arguments: Any) -> str:
-            return _now(self._tool, arguments)
+        def _parse_input(self, tool_input: Any, *args: Any) -> Any:
+            return tool_input if isinstance(tool_input, dict) else {}
 
-        async def _arun(self, /, *args: Any, **arguments: Any) -> str:
-            return await _soon(self._tool, arguments)
+        def _run(self, /, *args: Any, **arguments: Any) -> Any:
+            if not _by_langchain.get():
+                return _now(self._tool, arguments)
+            return base._run(self, **restored(arguments, self._tool.schema))  # type: ignore[attr-defined]
+
+        async def _arun(self, /, *args: Any, **arguments: Any) -> Any:
+            if not _by_langchain.get():
+                return await _soon(self._tool, arguments)
+            given = restored(arguments, self._tool.schema)
+            return await base._arun(self, **given)  # type: ignore[attr-defined]
 
         # LangChain gives the arguments as one input, CrewAI by keyword.
 
@@ -103,31 +112,38 @@ def _langchain_class() -> Any:
             """Run the tool, as LangChain or as CrewAI calls it."""
             if not args and "tool_input" not in options:
                 return _now(self._tool, options)
-            token = _call_id.set(options.get("tool_call_id"))
+            token = _by_langchain.set(True)
             try:
-                return StructuredTool.run(self, *args, **options)
+                return base.run(self, *args, **options)  # type: ignore[attr-defined]
             finally:
-                _call_id.reset(token)
+                _by_langchain.reset(token)
 
         async def arun(self, /, *args: Any, **options: Any) -> Any:
             """Run the tool, as LangChain or as CrewAI calls it."""
             if not args and "tool_input" not in options:
                 return await _soon(self._tool, options)
-            token = _call_id.set(options.get("tool_call_id"))
+            token = _by_langchain.set(True)
             try:
-                return await StructuredTool.arun(self, *args, **options)
+                return await base.arun(self, *args, **options)  # type: ignore[attr-defined]
             finally:
-                _call_id.reset(token)
+                _by_langchain.reset(token)
 
     return LangChainTool
 
 
-def _bases(structured: Any) -> tuple[Any, ...]:
-    try:
-        from crewai.tools import BaseTool
-    except ImportError:  # before 0.86 CrewAI has LangChain's tools only
-        return (structured,)
-    return (structured, BaseTool)
+def _plain(tool: AgentTool) -> Any:
+    from langchain_core.tools import StructuredTool
+
+    async def coroutine(**arguments: Any) -> str:
+        return await _soon(tool, arguments)
+
+    return StructuredTool(
+        name=tool.name,
+        description=tool.description,
+        args_schema=arguments_model(tool.name, tool.schema),
+        func=functools.partial(_called, tool),
+        coroutine=coroutine,
+    )
 
 
 def _fields(tool: AgentTool) -> dict[str, Any]:
@@ -147,6 +163,8 @@ def never_cache(arguments: Any = None, result: Any = None) -> bool:
 def _describe(tool: Any) -> None:
     """Put the whole schema where an older CrewAI has the arguments' Python types."""
     if not tool.description.startswith("Tool Name: "):
+        tool._generate_description()
+    if not tool.description.startswith("Tool Name: "):
         return
     schema = json.dumps(tool.args_schema.model_json_schema(), ensure_ascii=False)
     said = tool.description.partition("\nTool Description: ")[2]
@@ -161,9 +179,9 @@ def _called(tool: AgentTool, /, **arguments: Any) -> str:
 
 def _now(tool: AgentTool, arguments: dict[str, Any]) -> str:
     given = restored(arguments, tool.schema)
-    return told(tool.run_sync(given, id=_call_id.get()))
+    return told(tool.run_sync(given))
 
 
 async def _soon(tool: AgentTool, arguments: dict[str, Any]) -> str:
     given = restored(arguments, tool.schema)
-    return told(await tool.run(given, id=_call_id.get()))
+    return told(await tool.run(given))

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextvars
 import functools
+import sys
 from collections.abc import Iterable, Mapping
+from importlib import import_module
 from typing import Any
 
 from pydantic import PrivateAttr
@@ -29,9 +31,12 @@ _call_id: contextvars.ContextVar[str | None] = contextvars.ContextVar(
 def export(tools: Iterable[AgentTool]) -> list[Any]:
     """Return *tools* as `StructuredTool` objects, for sync and async agents.
 
-    What goes wrong in a tool is its result; it does not end the agent.
+    What goes wrong in a tool is its result; it does not end the agent. Where CrewAI
+    is imported they are its tools as well.
     """
     made = _tool_class()
+    if "crewai" in sys.modules:
+        return import_module("hudtrace.frameworks.crewai").langchain_tools(tools, made)  # type: ignore[no-any-return]
     return [made.of(tool) for tool in tools]
 
 
