@@ -253,6 +253,19 @@ def encodable(text: str) -> str:
     return text
 
 
+def encodable_data(value: Json) -> Json:
+    """Return plain data with every text in it as `encodable` has it."""
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, dict):
+        return {
+            encodable_data(key): encodable_data(child) for key, child in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [encodable_data(child) for child in value]
+    return value
+
+
 def to_json(value: Json) -> str:
     """Return *value* as JSON text; what JSON cannot hold becomes its `str`."""
     from pydantic_core import to_json as encode

@@ -168,3 +168,17 @@ def test_a_result_with_an_image_goes_to_every_api(source: Any, dialect: Any) -> 
     shows = openai_chat not in (source, dialect)
     assert (image.block()["data"] in written) == shows
     assert shows or "[image: image/png, 4 bytes]" in written
+
+
+@dialects
+def test_broken_text_of_a_model_can_be_sent_back(dialect: Any) -> None:
+    """Halves of characters in what a model said do not break the next request."""
+    half = "x\ud83dy"
+    call: Any = {"type": "tool_call", "id": "t", "name": "f", "arguments": {half: half}}
+    said: Any = [{"type": "text", "content": half}, call]
+    answer: Any = {"type": "tool_call_response", "id": "t", "response": [half]}
+    messages: list[Message] = [
+        {"role": "assistant", "parts": said},
+        {"role": "tool", "parts": [answer]},
+    ]
+    json.dumps(dialect.write_messages(messages), ensure_ascii=False).encode()

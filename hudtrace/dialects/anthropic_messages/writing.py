@@ -10,7 +10,15 @@ from typing import Any
 from hudtrace import semconv
 from hudtrace.dialects.anthropic_messages.blocks import rest_of, write_block
 from hudtrace.dialects.anthropic_messages.calls import export
-from hudtrace.messages import Message, ModelReply, Part, Usage, tool_calls_of, with_ids
+from hudtrace.messages import (
+    Message,
+    ModelReply,
+    Part,
+    Usage,
+    encodable_data,
+    tool_calls_of,
+    with_ids,
+)
 from hudtrace.tools import Tool
 
 Json = dict[str, Any]
@@ -36,7 +44,8 @@ def write_messages(messages: Iterable[Message]) -> list[Json]:
         else:
             for message in group:
                 written += _write_message(role, message["parts"])
-    return written
+    sendable: list[Json] = encodable_data(written)
+    return sendable
 
 
 def write_results(replies: Iterable[Json]) -> list[Json]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from hudtrace.dialects.gemini.calls import export
 from hudtrace.dialects.gemini.parts import write_part
-from hudtrace.messages import Message, ModelReply, Usage, tool_calls_of
+from hudtrace.messages import Message, ModelReply, Usage, encodable_data, tool_calls_of
 from hudtrace.tools import Tool
 
 Json = dict[str, Any]
@@ -41,7 +41,8 @@ def write_messages(messages: Iterable[Message]) -> list[Json]:
         else:
             written.append(content)
         before = message["role"]
-    return written
+    sendable: list[Json] = encodable_data(written)
+    return sendable
 
 
 def _write_content(message: Message, names: dict[str, str]) -> Json:

@@ -13,6 +13,7 @@ from hudtrace.messages import (
     ModelReply,
     Part,
     Usage,
+    encodable_data,
     named,
     response_text,
     tool_calls_of,
@@ -25,7 +26,10 @@ _FINISH_BACK = {"tool_call": "tool_calls"}
 
 
 def write_messages(messages: Iterable[Message]) -> list[Json]:
-    """Return *messages* as a request has them."""
+    """Return *messages* as a request has them.
+
+    Halves of characters, which models do write and JSON cannot hold, are replaced.
+    """
     written: list[Json] = []
     for message in with_ids(messages):
         results = [p for p in message["parts"] if p["type"] == "tool_call_response"]
@@ -40,7 +44,8 @@ def write_messages(messages: Iterable[Message]) -> list[Json]:
             ]
         else:
             written.append(_write_message(message))
-    return written
+    sendable: list[Json] = encodable_data(written)
+    return sendable
 
 
 def write_results(replies: Iterable[Json]) -> list[Json]:

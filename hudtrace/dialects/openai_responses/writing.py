@@ -9,7 +9,7 @@ from typing import Any
 from hudtrace.dialects.fields import as_text
 from hudtrace.dialects.openai_responses.calls import export
 from hudtrace.dialects.openai_responses.items import ROLES
-from hudtrace.messages import Message, Part, parts_in, with_ids
+from hudtrace.messages import Message, Part, encodable_data, parts_in, with_ids
 from hudtrace.tools import Tool
 
 Json = dict[str, Any]
@@ -22,7 +22,9 @@ def write_messages(messages: Iterable[Message]) -> list[Json]:
 
     Reasoning of other providers is left out: the API takes only its own back.
     """
-    return [item for message in with_ids(messages) for item in write_message(message)]
+    written = [i for message in with_ids(messages) for i in write_message(message)]
+    sendable: list[Json] = encodable_data(written)
+    return sendable
 
 
 def write_results(replies: Iterable[Json]) -> list[Json]:
