@@ -132,7 +132,9 @@ def client(make: Any = None) -> Any:
     """Return a real client of the model server."""
     from openai import AsyncOpenAI
 
-    return (make or AsyncOpenAI)(base_url=os.environ[URL], api_key="x", max_retries=0)
+    return (make or AsyncOpenAI)(
+        base_url=os.environ[URL], api_key="x", max_retries=0, timeout=60
+    )
 
 
 if __name__ == "__main__":
