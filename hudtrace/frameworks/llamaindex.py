@@ -72,9 +72,11 @@ def reply(call: ToolCall, result: ToolResult) -> Any:
 def _content(result: ToolResult) -> Any:
     """Return *result* as text; with an image, as blocks of the text and the images.
 
-    The text names the images, for models that are sent the text alone.
+    The text names the images, for models that are sent the text alone. Versions
+    that know text alone get that.
     """
-    if not shows(result):
+    kinds = required("llama_index.core.tools", "llama-index-core")
+    if not shows(result) or "blocks" not in kinds.ToolOutput.model_fields:
         return told(result)
     llms = required("llama_index.core.llms", "llama-index-core")
     images = [
