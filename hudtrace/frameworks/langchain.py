@@ -12,8 +12,6 @@ from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import Any
 
-from pydantic import PrivateAttr
-
 from hudtrace.dialects.fields import read_arguments, text_or_none
 from hudtrace.frameworks.agent_tool import AgentTool, required
 from hudtrace.frameworks.results import data_url, shows, told
@@ -79,6 +77,7 @@ def _content(result: ToolResult) -> Any:
 @functools.cache
 def _tool_class() -> Any:
     langchain = required("langchain_core.tools", "langchain-core")
+    from pydantic import PrivateAttr
 
     def outcome(result: ToolResult) -> Any:
         if result.is_error:
