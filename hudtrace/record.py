@@ -15,7 +15,7 @@ from opentelemetry import trace
 from hudtrace import semconv
 from hudtrace.errors import EnvironmentFailure, is_providers
 from hudtrace.grading import Grade, SubScore
-from hudtrace.messages import to_json
+from hudtrace.messages import Prompt, to_json
 from hudtrace.result import (
     REWARD_EDGES,
     EvalResult,
@@ -348,7 +348,7 @@ def _verdict(reward: float | None, failure: str, passing: float) -> str | None:
 def _prompt_text(prompt: Any) -> str | None:
     if prompt is None or isinstance(prompt, str):
         return prompt
-    return to_json(prompt)
+    return to_json(prompt.parts if isinstance(prompt, Prompt) else prompt)
 
 
 def _present(attributes: dict[str, Any]) -> dict[str, Any]:

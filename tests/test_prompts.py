@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from typing import Any
 
 import mcp.types
@@ -183,8 +184,8 @@ async def test_an_empty_prompt_is_refused(store: Any, prompt: Any) -> None:
             pass
 
 
-async def test_the_context_gives_what_was_yielded(store: Any) -> None:
-    """An agent's own code sees the pieces as the scenario yielded them."""
+async def test_the_context_gives_what_was_yielded(stored: Any) -> None:
+    """An agent's code sees the pieces as they were yielded; parts are recorded."""
     env = hud.Environment("pictures")
     pieces = ["What is it?", hud.Image(DATA), IMAGES["chat"]]
 
@@ -196,3 +197,6 @@ async def test_the_context_gives_what_was_yielded(store: Any) -> None:
     async with hud.eval(look()) as ctx:
         assert ctx.prompt == pieces
         assert ctx.prompt[1] is pieces[1]
+    root = next(span for span in stored(ctx.trace_id) if span.parent_id is None)
+    (recorded,) = [v for v in root.attributes.values() if "What is it?" in str(v)]
+    assert json.loads(recorded) == parts_of(*pieces)
