@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +20,12 @@ framework("crewai")
 
 from crewai import Agent, Crew, Task  # noqa: E402
 from langchain_openai import ChatOpenAI  # noqa: E402
+
+#: The vocabulary for counting tokens, which would be downloaded.
+litellm = find_spec("litellm")
+if litellm is not None and litellm.origin is not None:
+    tokenizers = Path(litellm.origin).parent / "litellm_core_utils" / "tokenizers"
+    os.environ["TIKTOKEN_CACHE_DIR"] = str(tokenizers)
 
 #: From 0.63 on the address of LangChain's model is not asked for.
 HONOURS = version("crewai").startswith("0.5")
