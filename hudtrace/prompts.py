@@ -51,10 +51,10 @@ def read_prompt(prompt: Any, scenario: str) -> str | Prompt:
                 f"{_described(piece)}; a block is {ACCEPTED}"
             )
         parts.append(part)
-    if not parts:
+    if not any(part["type"] != "text" or part["content"].strip() for part in parts):
         raise ScenarioProtocolError(
-            f"{where} yielded an empty list as its prompt; its first yield is what the "
-            f"agent is asked"
+            f"{where} yielded an empty prompt, {prompt!r:.80}; its first yield is what "
+            f"the agent is asked"
         )
     return Prompt(prompt, parts)
 

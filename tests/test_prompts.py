@@ -169,7 +169,9 @@ async def test_an_unreadable_block_is_refused_by_name(
     assert "a hud.Image" in str(caught.value)
 
 
-@pytest.mark.parametrize("prompt", ["", " \n", [], None, 3, {"type": "text"}])
+@pytest.mark.parametrize(
+    "prompt", ["", " \n", [], ["", {"text": " "}], None, 3, {"type": "text"}]
+)
 async def test_an_empty_prompt_is_refused(store: Any, prompt: Any) -> None:
     """A prompt that asks nothing is the scenario's mistake, and said so."""
     env = hud.Environment("silent")
