@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -57,4 +59,9 @@ def test_readme_tree(tmp_path: Path) -> None:
 )
 def test_examples(tmp_path: Path, example: Path) -> None:
     """Each example runs offline and earns its reward."""
+    tree = ast.parse(example.read_text("utf-8"))
+    imported = {n.module for n in tree.body if isinstance(n, ast.ImportFrom)}
+    roots = {str(module).partition(".")[0] for module in imported}
+    if missing := {root for root in roots if find_spec(root) is None}:
+        pytest.skip(f"{', '.join(sorted(missing))} is not here; make frameworks runs this")
     assert "reward 1.0" in run(tmp_path, str(example))

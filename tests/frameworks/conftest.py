@@ -8,8 +8,12 @@ docs/frameworks.md.
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,3 +53,23 @@ def page_names(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     names: dict[str, Any] = {"__name__": "page"}
     exec(compile(snippet("The Example Environment"), "page", "exec"), names)
     return names
+
+
+@pytest.fixture
+def run_example(tmp_path: Path) -> Callable[[str], str]:
+    """Run an example by its name, offline; return what it prints."""
+
+    def run(name: str) -> str:
+        environment = {**os.environ, "HUDTRACE_STORE": str(tmp_path / "t.db")}
+        done = subprocess.run(
+            [sys.executable, Path(__file__).parents[2] / "examples" / name],
+            capture_output=True,
+            text=True,
+            env=environment,
+            cwd=tmp_path,
+            timeout=100,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pydantic
@@ -253,3 +254,8 @@ async def test_arguments_of_any_name() -> None:
         assert got == sent
         message = tool.invoke(chat_reply(("odd", {})).tool_calls[0])
         assert (message.status, message.tool_call_id) == ("error", "c0")
+
+
+def test_the_example(run_example: Callable[[str], str]) -> None:
+    """The example runs offline and earns its reward."""
+    assert run_example("11_langchain.py").count("reward 1.0") == 1 + NEW

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -195,3 +195,8 @@ async def test_a_tool_by_hand(task: hud.Task) -> None:
         (raw,) = ctx.as_tools()
         schema = tool.metadata.fn_schema.model_json_schema()
     assert schema == raw.input_schema
+
+
+def test_the_example(run_example: Callable[[str], str]) -> None:
+    """The example runs offline and earns its reward."""
+    assert run_example("12_llamaindex.py").count("reward 1.0") == 1 + OLD

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pydantic
@@ -127,3 +127,8 @@ async def test_an_answer_of_a_type(task: hud.Task) -> None:
             one = agent(ctx, model, "chat").clone(output_type=Initials)
             await ctx.submit(await Runner.run(one, ctx.prompt))
     assert ctx.answer == Initials(letters="JR")
+
+
+def test_the_example(run_example: Callable[[str], str]) -> None:
+    """The example runs offline and earns its reward."""
+    assert "reward 1.0" in run_example("09_agents_sdk.py")
