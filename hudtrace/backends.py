@@ -11,7 +11,6 @@ import ipaddress
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from typing import Any, ClassVar, Protocol
 from urllib.parse import urlsplit
 
@@ -183,6 +182,8 @@ def find_backends(chosen: Iterable[str | Backend]) -> list[Backend]:
 
 def backend_names() -> list[str]:
     """Return the names of all backends that are installed."""
+    from importlib.metadata import entry_points
+
     return sorted({point.name for point in entry_points(group=GROUP)})
 
 
@@ -191,6 +192,8 @@ def _load(name: Any) -> Backend:
         raise ConfigurationError(
             f"an exporter is a name or a hudtrace Backend, not {name!r:.80}"
         )
+    from importlib.metadata import entry_points
+
     points = list(entry_points(group=GROUP, name=name))
     if not points:
         raise UnknownBackend(

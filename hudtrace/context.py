@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from opentelemetry import context as otel_context
 
-from hudtrace import formats
 from hudtrace.answers import answer_of
 from hudtrace.errors import EvalFinished, NoCurrentEval
 from hudtrace.eval_view import EvalView
@@ -82,11 +81,15 @@ class EvalContext(EvalView):
         values, `EvalFinished` after the end, and `EnvironmentFailure`.
         """
         opened = self._require_open("call_tool")
+        from hudtrace import formats
+
         form, parsed = formats.recognize(call, arguments, kwargs)
         return form.reply(parsed, await opened.call(parsed))
 
     async def call_tools(self, calls: Iterable[Any]) -> list[Any]:
         """Run several tool calls at the same time; results keep the order."""
+        from hudtrace import formats
+
         return await run_together(map(self.call_tool, formats.each_call(calls)))
 
     async def submit(self, answer: Any) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import Any, Literal
 
-from hudtrace import formats
+from hudtrace import dialects
 from hudtrace.frameworks.agent_tool import AgentTool
 from hudtrace.tools import Tool
 
@@ -20,24 +20,24 @@ class Converters:
 
     def as_openai_chat_tools(self, strict: bool = False) -> list[Any]:
         """Return the tools in OpenAI Chat Completions form."""
-        return formats.openai_chat.export(self._tool_list, strict=strict)
+        return dialects.openai_chat.export(self._tool_list, strict=strict)
 
     def as_openai_responses_tools(self, strict: bool = False) -> list[Any]:
         """Return the tools in OpenAI Responses form."""
-        return formats.openai_responses.export(self._tool_list, strict=strict)
+        return dialects.openai_responses.export(self._tool_list, strict=strict)
 
     def as_claude_tools(self, cache_control: bool = False) -> list[Any]:
         """Return the tools in Anthropic form.
 
         With *cache_control* the provider may cache them with the prompt.
         """
-        return formats.anthropic_messages.export(
+        return dialects.anthropic_messages.export(
             self._tool_list, cache_control=cache_control
         )
 
     def as_gemini_tools(self) -> list[Any]:
         """Return the tools in Gemini form, for google-genai and google.generativeai."""
-        return formats.gemini.export(self._tool_list)
+        return dialects.gemini.export(self._tool_list)
 
     def as_gemini_tool_config(
         self, mode: str = "AUTO", allowed_tools: Iterable[str] | None = None
@@ -46,11 +46,12 @@ class Converters:
 
         *allowed_tools* names those that it may choose from, with ANY.
         """
-        return formats.gemini.tool_config(mode, allowed_tools)
+        return dialects.gemini.tool_config(mode, allowed_tools)
 
     def as_tools(self) -> list[Any]:
         """Return the tools as MCP `Tool` objects."""
-        return formats.mcp.export(self._tool_list)
+        tools: list[Any] = _framework("mcp").export(self._tool_list)
+        return tools
 
     def as_openai_agent_tools(self) -> list[Any]:
         """Return the tools for the OpenAI Agents SDK."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hudtrace import settings
 from hudtrace.errors import UnknownEnvironment
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "hudtrace.environments"
 TABLE = "tool.hudtrace.environments"
@@ -19,6 +21,8 @@ def find_in_hub(name: str) -> Any:
     Raises `UnknownEnvironment` naming the places searched, or what went wrong
     with the one that was found.
     """
+    from importlib.metadata import EntryPoint, entry_points
+
     installed = {entry.name: entry for entry in entry_points(group=GROUP)}
     if name in installed:
         return _load(name, installed[name], f"entry point of group {GROUP}")

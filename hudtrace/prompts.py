@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any
 
-from hudtrace.dialects.anthropic_messages.blocks import read_block as read_anthropic
 from hudtrace.dialects.fields import plain
-from hudtrace.dialects.gemini.parts import read_part as read_gemini
-from hudtrace.dialects.openai_chat.reading import read_block as read_chat
-from hudtrace.dialects.openai_responses.items import read_block as read_responses
 from hudtrace.errors import ScenarioProtocolError
 from hudtrace.messages import CONTENT, Part, Prompt, encodable
 from hudtrace.tools import ContentBlock, content_block
@@ -62,8 +59,7 @@ def read_prompt(prompt: Any, scenario: str) -> str | Prompt:
 def _part(piece: Any) -> Part | None:
     if isinstance(piece, str):
         return {"type": "text", "content": encodable(piece)}
-    read = _READERS.get(_kind(piece), _read_mcp)
-    part = read(piece)
+    part = _reader(_kind(piece))(piece)
     if part is None:
         return None
     needed = CONTENT.get(str(part.get("type")))
@@ -153,13 +149,23 @@ def _plain(piece: Any) -> Any:
     return wire if isinstance(wire, Mapping) else {}
 
 
-_READERS: Mapping[str, Callable[[Any], Part | None]] = {
-    "mcp": _read_mcp,
-    "openai_chat": read_chat,
-    "openai_responses": read_responses,
-    "anthropic": read_anthropic,
-    "gemini": read_gemini,
-    "hudtrace": _read_own,
+def _reader(kind: str) -> Callable[[Any], Part | None]:
+    if kind == "hudtrace":
+        return _read_own
+    if kind not in _READERS:
+        return _read_mcp
+    module, name = _READERS[kind]
+    read: Callable[[Any], Part | None] = getattr(
+        import_module(f"hudtrace.dialects.{module}"), name
+    )
+    return read
+
+
+_READERS = {
+    "openai_chat": ("openai_chat.reading", "read_block"),
+    "openai_responses": ("openai_responses.items", "read_block"),
+    "anthropic": ("anthropic_messages.blocks", "read_block"),
+    "gemini": ("gemini.parts", "read_part"),
 }
 
 

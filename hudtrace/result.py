@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import html
 import itertools
 import json
 from collections.abc import Callable, Mapping
@@ -170,6 +169,8 @@ class EvalResult:
 
     def _repr_html_(self) -> str:
         """Show the result as a small table in a notebook."""
+        import html
+
         rows = {
             "reward": "none" if self.reward is None else f"{self.reward:g}",
             "outcome": self.outcome,

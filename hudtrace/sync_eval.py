@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-from hudtrace import formats
 from hudtrace.eval_view import EvalView
 from hudtrace.result import EvalResult
 from hudtrace.toolbox import run_together
 from hudtrace.tracing.episode import Turn
 
 if TYPE_CHECKING:
+    from hudtrace import formats
     from hudtrace.context import EvalContext
     from hudtrace.open_eval import OpenEval
     from hudtrace.tools import Tool, ToolCall
@@ -49,10 +49,14 @@ class SyncEvalContext(EvalView):
 
         Takes and raises what `EvalContext.call_tool` does.
         """
+        from hudtrace import formats
+
         return self._call_all([formats.recognize(call, arguments, kwargs)])[0]
 
     def call_tools(self, calls: Iterable[Any]) -> list[Any]:
         """Run several tool calls at the same time; results keep the order."""
+        from hudtrace import formats
+
         return self._call_all(
             [formats.recognize(call) for call in formats.each_call(calls)]
         )

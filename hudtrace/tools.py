@@ -10,7 +10,6 @@ import functools
 import hashlib
 import inspect
 import json
-import mimetypes
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -53,6 +52,8 @@ class Image:
     def open(cls, path: str | Path) -> Image:
         """Read an image file; its suffix tells the MIME type."""
         file = Path(path)
+        import mimetypes
+
         return cls(file.read_bytes(), mimetypes.guess_type(file)[0] or "image/png")
 
     def block(self) -> ContentBlock:

@@ -9,15 +9,9 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from hudtrace import dialects
 from hudtrace.chat.streams import from_loop, from_thread
-from hudtrace.dialects import (
-    anthropic_messages,
-    gemini,
-    openai_chat,
-    openai_responses,
-)
 from hudtrace.errors import IncompleteAnswer, blame_provider
-from hudtrace.instrumentation.untraced import observe, traces
 from hudtrace.messages import ModelReply
 from hudtrace.threads import tool_threads
 
@@ -26,7 +20,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """One API of one client: its package, its dialect, and how it is called.
+    """One API of one client: its package, its dialect's name, and how it is called.
 
     `call(client, body, stream)` makes the call with the JSON body of a request.
     `provider` is the value of `gen_ai.provider.name`.
@@ -34,7 +28,7 @@ class Api:
 
     package: str
     provider: str
-    dialect: Any
+    dialect: str
     call: Callable[[Any, Json, bool], Any]
 
 
@@ -50,7 +44,7 @@ class ModelClient:
         self._client = client
         self._api = _choose(client, api)
         self._in_thread = _is_sync(client)
-        self.dialect = self._api.dialect
+        self.dialect: Any = getattr(dialects, self._api.dialect)
 
     async def ask(self, body: Json) -> ModelReply:
         """Send a request and return the answer; raises what the client raises."""
@@ -107,13 +101,15 @@ class ModelClient:
         Yields the exchange that is to be finished, None for a client that is
         instrumented.
         """
+        from hudtrace.instrumentation.untraced import observe, traces
+
         api = self._api
         instrumented = _is_of(self._client, api.package) and traces(api.package)
         try:
             if instrumented:
                 yield None
             else:
-                with observe(api.provider, api.dialect, body, fold=fold) as exchange:
+                with observe(api.provider, self.dialect, body, fold=fold) as exchange:
                     yield exchange
         except Exception as error:
             blame_provider(error)
@@ -161,10 +157,10 @@ def _gemini(client: Any, body: Json, stream: bool) -> Any:
 
 
 APIS = {
-    "chat_completions": Api("openai", "openai", openai_chat, _chat_completions),
-    "responses": Api("openai", "openai", openai_responses, _responses),
-    "anthropic": Api("anthropic", "anthropic", anthropic_messages, _anthropic),
-    "gemini": Api("google.genai", "gcp.gemini", gemini, _gemini),
+    "chat_completions": Api("openai", "openai", "openai_chat", _chat_completions),
+    "responses": Api("openai", "openai", "openai_responses", _responses),
+    "anthropic": Api("anthropic", "anthropic", "anthropic_messages", _anthropic),
+    "gemini": Api("google.genai", "gcp.gemini", "gemini", _gemini),
 }
 
 

@@ -6,8 +6,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic_core import from_json
-
 _ATOMS = (str, int, float, list, tuple, type(None))
 
 
@@ -66,6 +64,8 @@ def as_text(value: Any) -> str:
 
 def json_or_none(text: bytes) -> Any:
     """Return what *text* says as JSON, None if it is none."""
+    from pydantic_core import from_json
+
     try:
         return from_json(text)
     except ValueError:

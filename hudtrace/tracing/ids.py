@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
-from opentelemetry.sdk.trace.id_generator import IdGenerator
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace.id_generator import IdGenerator
+else:
+    IdGenerator = object  # its methods are what counts, and the import takes long
 
 _BLOCK = 128  # numbers of 64 bits taken from the system at a time
 
