@@ -179,8 +179,14 @@ def run(chosen: Set, arguments: list[str]) -> tuple[list[Row], bool]:
         "HUDTRACE_FRAMEWORKS_SET": chosen.name,
     }
     # Warnings of the frameworks are not ours to fail for.
-    command = ["-m", "pytest", "-q", "-rsf", "-W", "default", "--disable-warnings"]
-    command += [f"--junitxml={report}", *chosen.tests, *arguments]
+    command = ["-m", "pytest", "-q", "-rsf", "--disable-warnings", "-W", "default"]
+    command += [
+        "-W",
+        "ignore::ResourceWarning",
+        f"--junitxml={report}",
+        *chosen.tests,
+        *arguments,
+    ]
     print(f"\n{chosen.name}: {', '.join(chosen.members)}", flush=True)
     started = time.monotonic()
     done = subprocess.run([chosen.venv / "bin" / "python", *command], cwd=ROOT, env=env)

@@ -116,6 +116,38 @@ async def test_a_call_keeps_its_id(task: hud.Task) -> None:
     assert ctx.result.reward == 1.0
 
 
+async def test_beside_the_traces_of_the_sdk(task: hud.Task) -> None:
+    """Where the SDK's own traces are wanted, the eval's trace is the same."""
+    seen: list[Any] = []
+
+    class Processor(agents.TracingProcessor):
+        def on_trace_start(self, trace: Any) -> None:
+            seen.append(trace)
+
+        def on_trace_end(self, trace: Any) -> None: ...
+
+        def on_span_start(self, span: Any) -> None: ...
+
+        def on_span_end(self, span: Any) -> None: ...
+
+        def shutdown(self) -> None: ...
+
+        def force_flush(self) -> None: ...
+
+    agents.set_tracing_disabled(False)
+    agents.set_trace_processors([Processor()])
+    try:
+        with ScriptedModel(SCRIPT) as model, captured_spans() as spans:
+            async with hud.eval(task) as ctx:
+                one = agent(ctx, model, "responses")
+                await ctx.submit(await Runner.run(one, ctx.prompt))
+    finally:
+        agents.set_trace_processors([])
+    assert len(seen) == 1
+    expected = tree(model.model, ["lookup_ceo"], [], env="trivia:initials")
+    check_trace(spans, ctx.result, expected)
+
+
 async def test_an_answer_of_a_type(task: hud.Task) -> None:
     """The final output of an agent with an output type is the answer as it is."""
 
