@@ -16,7 +16,12 @@
     ├── IncompleteAnswer
     ├── NoCurrentEval (LookupError)
     ├── EvalFinished
-    └── EvalNotFinished
+    ├── EvalNotFinished
+    ├── EvalAbandoned
+    └── SessionError
+        ├── UnknownSession (LookupError)
+        ├── SessionFinished
+        └── TooManySessions
 
 Catch `HudtraceError` for all of them. What user code raises (a scenario, a
 tool, an agent) is recorded and passed on as it is, never wrapped in these.
@@ -99,6 +104,33 @@ class EvalNotFinished(HudtraceError):
     """The eval is still running and has no result yet."""
 
 
+class EvalAbandoned(HudtraceError):
+    """Nobody goes on with the eval; raise it in the body to close it as such.
+
+    The outcome is `abandoned`. An answer that was handed in before is graded.
+    """
+
+
+class SessionError(HudtraceError):
+    """A session of a scenario server cannot do what was asked."""
+
+
+class UnknownSession(SessionError, LookupError):
+    """The server has no session of that id."""
+
+
+class SessionFinished(SessionError):
+    """The session has ended; `reason` is one word that says how."""
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class TooManySessions(SessionError):
+    """The server has as many open sessions as it may have."""
+
+
 def blame_provider(error: BaseException) -> None:
     """Note on *error* that it came out of a model call, so that its eval can say so."""
     with contextlib.suppress(Exception):  # some exceptions take no attributes
@@ -113,6 +145,7 @@ def is_providers(error: BaseException) -> bool:
 __all__ = [
     "ConfigurationError",
     "EnvironmentFailure",
+    "EvalAbandoned",
     "EvalFinished",
     "EvalNotFinished",
     "HudtraceError",
@@ -121,11 +154,15 @@ __all__ = [
     "MissingExtra",
     "NoCurrentEval",
     "ScenarioProtocolError",
+    "SessionError",
+    "SessionFinished",
     "TaskError",
+    "TooManySessions",
     "ToolError",
     "UnknownBackend",
     "UnknownEnvironment",
     "UnknownScenario",
+    "UnknownSession",
     "UnknownTool",
     "UnrecognizedToolCall",
 ]

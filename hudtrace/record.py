@@ -13,7 +13,7 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 
 from hudtrace import semconv
-from hudtrace.errors import EnvironmentFailure, is_providers
+from hudtrace.errors import EnvironmentFailure, EvalAbandoned, is_providers
 from hudtrace.grading import Grade, SubScore
 from hudtrace.messages import Prompt, to_json
 from hudtrace.result import (
@@ -296,6 +296,8 @@ def outcome_of(error: BaseException) -> Outcome:
     """Classify what the body of an eval raised."""
     if isinstance(error, EnvironmentFailure):
         return "environment_error"
+    if isinstance(error, EvalAbandoned):
+        return "abandoned"
     if not isinstance(error, Exception):
         return "cancelled"
     if is_providers(error):

@@ -101,10 +101,14 @@ EXCEPTION_MESSAGE: Final = "exception.message"
 EXCEPTION_STACKTRACE: Final = "exception.stacktrace"
 SERVER_ADDRESS: Final = "server.address"
 SERVER_PORT: Final = "server.port"
+HTTP_METHOD: Final = "http.request.method"
+HTTP_ROUTE: Final = "http.route"
 HTTP_STATUS: Final = "http.response.status_code"
 HTTP_RESEND_COUNT: Final = "http.request.resend_count"
 TEST_CASE: Final = "test.case.name"
 TEST_STATUS: Final = "test.case.result.status"  # pass | fail
+URL_PATH: Final = "url.path"
+URL_SCHEME: Final = "url.scheme"
 SERVICE_NAME: Final = "service.name"
 SERVICE_INSTANCE: Final = "service.instance.id"
 CODE_FUNCTION: Final = "code.function.name"
@@ -199,7 +203,11 @@ RESPONSE_INCOMPLETE: Final = (
 TIME_TO_FIRST_CHUNK_MS: Final = "hud.time_to_first_chunk_ms"
 CONTENT_TRUNCATED: Final = "hud.content.truncated"
 CONTENT_DROPPED: Final = "hud.content.dropped"  # redaction_failed
-LINK_KIND: Final = "hud.link"  # job | caller | read | episode
+LINK_KIND: Final = (
+    "hud.link"  # job | caller | read | episode | http_request | episode_turn
+)
+SESSION_ID: Final = "hud.session.id"  # its first digits: the whole one is a key
+SESSION_END_REASON: Final = "hud.session.end_reason"
 HISTORY_INPUT: Final = "hud.history.input_count"  # messages in the chain
 HISTORY_OUTPUT: Final = "hud.history.output_count"
 

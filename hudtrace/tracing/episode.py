@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 EPISODE = otel_context.create_key("hudtrace-episode")
 TURN = otel_context.create_key("hudtrace-turn")
+#: The span of the request that a turn answers, of any trace: both are linked.
+REQUEST = otel_context.create_key("hudtrace-request")
 
 Calls = Callable[[], Sequence[Part]]
 Conversation = Callable[[], list[Message]]
@@ -301,6 +303,7 @@ class Episode:
             span = None
             if with_own_span:
                 span = self.tracer.start(semconv.SPAN_TURN, stamped)
+                _link_request(context.get(REQUEST), span)
                 stamped = with_span(stamped, span)
             turn = Turn(self.turn_count, span, stamped)
             self._turns[key] = self._latest = turn
@@ -453,6 +456,17 @@ def _line_of_work() -> object:
     except RuntimeError:
         task = None
     return task or threading.get_ident()
+
+
+def _link_request(request: object, turn: Span) -> None:
+    """Link a turn and the request that it answers, each to the other."""
+    if not isinstance(request, trace.Span):
+        return
+    for one, other, kind in (
+        (turn, request.get_span_context(), "http_request"),
+        (request, turn.context, "episode_turn"),
+    ):
+        one.add_link(other, {semconv.LINK_KIND: kind})
 
 
 def link_to(span: Span | SpanContext, kind: str) -> trace.Link:
