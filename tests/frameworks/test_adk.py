@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import own_spans
@@ -179,3 +179,8 @@ def test_corrected(task: hud.Task, monkeypatch: pytest.MonkeyPatch) -> None:
     turns = [["lookup_ceo"], []]
     expected = own_spans.tree(MODEL, *turns, around=around, env="trivia:initials")
     check_trace(spans, done["ctx"].result, expected)
+
+
+def test_the_example(run_example: Callable[[str], str]) -> None:
+    """The example runs offline and earns its reward."""
+    assert "reward 1.0" in run_example("13_adk.py")

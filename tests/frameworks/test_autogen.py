@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -204,3 +205,8 @@ def test_corrected(names: dict[str, Any]) -> None:
         done = run(code, {**names, "autogen": autogen}, names["task"])
     check_trace(spans, done["ctx"].result, INFERRED)
     assert model.requests[1]["messages"][-1]["content"] == "Jay Ram"
+
+
+def test_the_example(run_example: Callable[[str], str]) -> None:
+    """The example runs offline and earns its reward."""
+    assert "reward 1.0" in run_example("15_autogen_page_form.py")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import own_spans
@@ -147,3 +147,8 @@ async def test_which_autogen(task: hud.Task) -> None:
         with pytest.raises(ConfigurationError, match="kind='agentchat'"):
             ctx.as_autogen_tools()
         await ctx.submit("JR")
+
+
+def test_the_example(run_example: Callable[[str], str]) -> None:
+    """The example runs offline and earns its reward."""
+    assert "reward 1.0" in run_example("15_autogen.py")

@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -260,3 +260,9 @@ def test_as_written(names: dict[str, Any]) -> None:
     pytest.importorskip("langchain_openai")
     with pytest.raises((AttributeError, ValueError), match=r"provider|llm|ainvoke"):
         run(snippet("browser-use"), names, names["task"])
+
+
+@new
+def test_the_example(run_example: Callable[[str], str]) -> None:
+    """The example runs offline and earns its reward."""
+    assert "reward 1.0" in run_example("10_browser_use.py")

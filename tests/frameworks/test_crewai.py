@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -197,3 +198,8 @@ def test_as_written(
         done = run(code, names, names["task"])
     expected = tree("gpt-4o", ["lookup_ceo"], [], env="trivia:initials")
     check_trace(spans, done["ctx"].result, expected)
+
+
+def test_the_example(run_example: Callable[[str], str]) -> None:
+    """The example runs offline and earns its reward."""
+    assert "reward 1.0" in run_example("14_crewai.py")

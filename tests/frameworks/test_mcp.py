@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -95,3 +96,8 @@ def test_page(task: hud.Task) -> None:
     lines = tree("", ["lookup_ceo"], env="trivia:initials").splitlines()
     expected = [*lines[:3], "│  └─ execute_tool lookup_ceo", lines[-1]]
     check_trace(spans, done["ctx"].result, "\n".join(expected))
+
+
+def test_the_example(run_example: Callable[[str], str]) -> None:
+    """The example runs offline and earns its reward."""
+    assert "reward 1.0" in run_example("16_mcp.py")
