@@ -53,6 +53,7 @@ class Set:
     members: list[str]
     python: str = ""
     env: dict[str, str] = field(default_factory=dict)
+    programs: dict[str, str] = field(default_factory=dict)
 
     @property
     def constraints(self) -> Path:
@@ -70,7 +71,17 @@ class Set:
         """The test modules of the members."""
         return [f"tests/frameworks/test_{member}.py" for member in self.members]
 
-    def refuses(self, version: tuple[int, int]) -> bool:
+    @property
+    def lacks(self) -> str | None:
+        """What the set needs and this machine has not; None if all is here."""
+        if self._refuses(sys.version_info[:2]):
+            return f"Python {self.python}"
+        for name, how in self.programs.items():
+            if shutil.which(name) is None:
+                return f"{name} (Debian: {how})"
+        return None
+
+    def _refuses(self, version: tuple[int, int]) -> bool:
         """Tell whether the set does not work with a version of Python."""
         for bound in filter(None, self.python.replace(" ", "").split(",")):
             limit = tuple(map(int, bound.lstrip("<>=").split(".")))
@@ -251,8 +262,8 @@ def run_all(chosen: list[Set], arguments: list[str], update: bool) -> int:
     failed: list[str] = []
     ran: list[str] = []
     for one in chosen:
-        if one.refuses(sys.version_info[:2]):
-            print(f"\n{one.name}: not tested, it needs Python {one.python}", flush=True)
+        if one.lacks:
+            print(f"\n{one.name}: NOT TESTED, it needs {one.lacks}", flush=True)
             continue
         prepare(one)
         new, well = run(one, arguments)
