@@ -59,7 +59,7 @@ frameworks:  ## test agent frameworks (SET=name for one set, ARGS for pytest, UP
 frameworks-constraints:  ## compile the exact versions of frameworks (SET=name; needs uv)
 	@$(PYTHON) tools/frameworks.py compile $(SET)
 
-constraints: EXTRAS = --extra openai --extra anthropic --extra google
+constraints: EXTRAS = --extra openai --extra anthropic --extra google --extra server
 constraints:  ## compile the exact versions that the tests use (needs uv)
 	@test -n "$(UV)" || { echo "make constraints needs uv: pip install uv" >&2; exit 1; }
 	uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate \
@@ -74,7 +74,7 @@ clean:  ## remove what the other targets made
 # Environments -----------------------------------------------------------------
 
 CONSTRAINTS ?= constraints/test.txt
-GROUPS ?= test instrumentors
+GROUPS ?= test instrumentors fuzz
 ifneq ($(UV),)
 INSTALL = VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip install -q
 else
@@ -98,7 +98,7 @@ $(VENV)/.demo: pyproject.toml constraints/test.txt | $(BIN)/python
 
 $(VENV)/.test: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 	@echo "setting up $(VENV) for tests …" >&2
-	@$(INSTALL) -c $(CONSTRAINTS) -e '.[openai,anthropic,google]' $$($(BIN)/python tools/group.py $(GROUPS))
+	@$(INSTALL) -c $(CONSTRAINTS) -e '.[openai,anthropic,google,server]' $$($(BIN)/python tools/group.py $(GROUPS))
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.check: $(VENV)/.test

@@ -7,20 +7,22 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
-from hudtrace.dialects import (
-    anthropic_messages,
-    gemini,
-    openai_chat,
-    openai_responses,
-)
+from hudtrace import dialects
 from hudtrace.errors import UnknownEnvironment, UnknownScenario
 from hudtrace.frameworks import mcp
 from hudtrace.hub import find_in_hub
 from hudtrace.scenario import Scenario
 from hudtrace.task import Task
 from hudtrace.tools import RunIn, Tool, digest_of
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from fastapi import FastAPI
+
+    from hudtrace.server.options import AgentOptions
 
 P = ParamSpec("P")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -234,24 +236,97 @@ class Environment:
 
     def as_openai_chat_tools(self, strict: bool = False) -> list[Any]:
         """Return the tools in OpenAI Chat Completions form."""
-        return openai_chat.export(self.resolve().tools.values(), strict=strict)
+        return dialects.openai_chat.export(self.resolve().tools.values(), strict=strict)
 
     def as_openai_responses_tools(self, strict: bool = False) -> list[Any]:
         """Return the tools in OpenAI Responses form."""
-        return openai_responses.export(self.resolve().tools.values(), strict=strict)
+        return dialects.openai_responses.export(
+            self.resolve().tools.values(), strict=strict
+        )
 
     def as_claude_tools(self, cache_control: bool = False) -> list[Any]:
         """Return the tools in Anthropic form."""
         tools = self.resolve().tools.values()
-        return anthropic_messages.export(tools, cache_control=cache_control)
+        return dialects.anthropic_messages.export(tools, cache_control=cache_control)
 
     def as_gemini_tools(self) -> list[Any]:
         """Return the tools in Gemini form."""
-        return gemini.export(self.resolve().tools.values())
+        return dialects.gemini.export(self.resolve().tools.values())
 
     def as_tools(self) -> list[Any]:
         """Return the tools as MCP `Tool` objects."""
         return mcp.export(list(self.resolve().tools.values()))
+
+    # Serving -----------------------------------------------------------------
+
+    def agent_app(
+        self,
+        *,
+        client: Any,
+        model: str,
+        api_key: str | None = None,
+        session_ttl: float = 1800,
+        **options: Unpack[AgentOptions],
+    ) -> FastAPI:
+        """Make an ASGI application in which *model* works on the scenarios.
+
+        Any OpenAI or MCP client can run them: it names a scenario, sends messages,
+        and finishes with a reward; each session is one eval. *client* is one of
+        openai, anthropic or google-genai. With *api_key* clients must send it as
+        their bearer token; without, browsers must call the server by a name of this
+        machine, or one of `allowed_hosts`. A session that is idle for *session_ttl*
+        seconds is closed. *options* are those of `hudtrace.server.options.AgentOptions`.
+
+        Raises `MissingExtra` without the extra `server`, TypeError or ValueError for
+        options that cannot be used.
+        """
+        from hudtrace.server import agent_app
+
+        return agent_app(
+            self,
+            client=client,
+            model=model,
+            api_key=api_key,
+            session_ttl=session_ttl,
+            **options,
+        )
+
+    def serve_as_agent(
+        self,
+        *,
+        client: Any,
+        model: str,
+        host: str = "127.0.0.1",
+        port: int = 8321,
+        api_key: str | None = None,
+        session_ttl: float = 1800,
+        allow_unauthenticated: bool = False,
+        grace: float = 10,
+        **options: Unpack[AgentOptions],
+    ) -> None:
+        """Serve the scenarios over HTTP and MCP until SIGINT or SIGTERM.
+
+        Takes what `agent_app` takes. At a signal, answers that are under way have
+        *grace* seconds to come to their end; then every session is closed and
+        everything recorded is written.
+
+        Raises `ConfigurationError` for a port in use, and for a *host* that other
+        machines reach, unless there is an *api_key* or *allow_unauthenticated*.
+        """
+        from hudtrace.server import serve_as_agent
+
+        serve_as_agent(
+            self,
+            client=client,
+            model=model,
+            host=host,
+            port=port,
+            api_key=api_key,
+            session_ttl=session_ttl,
+            allow_unauthenticated=allow_unauthenticated,
+            grace=grace,
+            **options,
+        )
 
     def __repr__(self) -> str:
         return f"Environment({self.name!r})"

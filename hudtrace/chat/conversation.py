@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -113,24 +114,41 @@ class Conversation:
         self.last_text: str | None = None
         self._context = context
         self._client = settings.client
-        self._max_steps = settings.max_steps
+        self._settings = settings
         self._body = settings.body(context.tools)
         self._begun = False
         self._lock = asyncio.Lock()
 
-    async def answer(self, text: str | None, emit: Emit | None = None) -> ChatReply:
+    async def answer(
+        self, text: str | None, emit: Emit | None = None, **changes: Any
+    ) -> ChatReply:
         """Return the model's answer to a message, its tools called on the way.
 
         With *emit* the answer is streamed and each piece handed on at once.
+        *changes* are fields of `ModelSettings` that hold for this message alone;
+        a `request` comes on top of the chat's own.
         Raises what the client raises, and ValueError without anything to say.
         """
         async with self._lock:
+            settings = self._changed(changes)
+            body = self._body
+            if settings is not self._settings:
+                body = settings.body(self._context.tools)
             written = self._client.dialect.write_messages([self._message(text)])
             with self._unless_it_fails() as history:
                 history += written
-                reply = await self._turns(history, emit)
+                body = {**body, self._client.dialect.HISTORY: history}
+                reply = await self._turns(body, settings.max_steps, emit)
             self._begun = True
             return reply
+
+    def _changed(self, changes: Json) -> ModelSettings:
+        given = {key: value for key, value in changes.items() if value is not None}
+        if not given:
+            return self._settings
+        if "request" in given:
+            given["request"] = {**self._settings.request, **given["request"]}
+        return dataclasses.replace(self._settings, **given)
 
     def _message(self, text: str | None) -> Message:
         if not self._begun:
@@ -154,14 +172,17 @@ class Conversation:
                 self.last_text = said
             raise
 
-    async def _turns(self, history: list[Any], emit: Emit | None) -> ChatReply:
+    async def _turns(
+        self, body: Json, max_steps: int | None, emit: Emit | None
+    ) -> ChatReply:
+        history: list[Any] = body[self._client.dialect.HISTORY]
         usage, text = Usage(), ""
         called = len(self._context.tool_calls)
         steps = 0
         while True:
             steps += 1
             async with self._context.turn():
-                reply = await self._ask(emit)
+                reply = await self._ask(body, emit)
                 history += self._client.dialect.write_messages(reply.messages)
                 usage += reply.usage or Usage()
                 text = _said(reply) or text
@@ -171,18 +192,16 @@ class Conversation:
                     history += await self._results(calls, emit)
             reason = reply.finish_reasons[0] if reply.finish_reasons else None
             goes_on = bool(calls) or reason == _GOES_ON
-            if not goes_on or steps == self._max_steps:
+            if not goes_on or steps == max_steps:
                 records = self._context.tool_calls[called:]
                 records.sort(key=lambda record: record.span.start_time)
                 stopped = "turns" if goes_on else None
                 return ChatReply(text, records, reason, usage, stopped)
 
-    async def _ask(self, emit: Emit | None) -> ModelReply:
+    async def _ask(self, body: Json, emit: Emit | None) -> ModelReply:
         if emit is None:
-            return await self._client.ask(self._body)
-        return await self._client.stream(
-            self._body, lambda piece: emit(TextDelta(piece))
-        )
+            return await self._client.ask(body)
+        return await self._client.stream(body, lambda piece: emit(TextDelta(piece)))
 
     async def _results(self, calls: list[ToolCall], emit: Emit | None) -> list[Any]:
         dialect = self._client.dialect

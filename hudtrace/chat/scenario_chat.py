@@ -175,19 +175,34 @@ class ScenarioChat:
         """The result; raises `EvalNotFinished` while the chat goes on."""
         return self.context.result
 
-    async def send(self, text: str | None = None) -> ChatReply:
+    async def send(
+        self,
+        text: str | None = None,
+        *,
+        model: str | None = None,
+        request: Mapping[str, Any] | None = None,
+        max_steps: int | None = None,
+    ) -> ChatReply:
         """Send a message and return the answer; tools are called on the way.
 
         Without *text* the model gets the scenario's prompt alone, which can
-        only come first. Raises what the client raises; the message then counts
+        only come first. *model*, *request* and *max_steps* hold for this message
+        alone. Raises what the client raises; the message then counts
         as not sent. Raises `EvalFinished` after `finish`.
         """
-        return await self._send(text, None)
+        return await self._send(
+            text, None, model=model, request=request, max_steps=max_steps
+        )
 
     async def send_stream(
-        self, text: str | None = None
+        self,
+        text: str | None = None,
+        *,
+        model: str | None = None,
+        request: Mapping[str, Any] | None = None,
+        max_steps: int | None = None,
     ) -> AsyncGenerator[ChatEvent, None]:
-        """Send a message and yield what comes back, as it comes.
+        """Send a message and yield what comes back, as it comes; takes what `send` takes.
 
         Yields `TextDelta`, `ToolCalled` and `ToolReturned`, and `Done` with the
         reply at the end. Closing the generator stops the model; the message
@@ -195,7 +210,8 @@ class ScenarioChat:
         """
         events: asyncio.Queue[ChatEvent | None] = asyncio.Queue()
         # A task of its own, since nothing may stay current across a yield.
-        answering = asyncio.create_task(self._send(text, events.put_nowait))
+        changes = {"model": model, "request": request, "max_steps": max_steps}
+        answering = asyncio.create_task(self._send(text, events.put_nowait, **changes))
         answering.add_done_callback(lambda _: events.put_nowait(None))
         try:
             while (event := await events.get()) is not None:
@@ -235,7 +251,9 @@ class ScenarioChat:
             await self._submit(None)
         return await self.context.__aexit__(kind, error, trace)
 
-    async def _send(self, text: str | None, emit: Emit | None) -> ChatReply:
+    async def _send(
+        self, text: str | None, emit: Emit | None, **changes: Any
+    ) -> ChatReply:
         said: object = text
         if said is not None and (not isinstance(said, str) or not said):
             raise TypeError(f"send({said!r:.80}): a message is a text, and not empty")
@@ -249,7 +267,7 @@ class ScenarioChat:
                 f"send came after the end of the chat (trace {self.trace_id}); open a "
                 f"new one"
             )
-        return await self._conversation.answer(text, emit)
+        return await self._conversation.answer(text, emit, **changes)
 
     async def _submit(self, answer: Any) -> None:
         if answer is None and self._conversation is not None:

@@ -60,11 +60,13 @@ class Turn:
 class Tally:
     """What the episode has used so far, right at any moment.
 
-    `usage` is the agent's, `judge_usage` that of set-up and grading.
+    `usage` is the agent's, `judge_usage` that of set-up and grading. `spent` is
+    what the agent's calls have cost, those of them whose price is known.
     """
 
     usage: Usage = field(default_factory=Usage)
     judge_usage: Usage = field(default_factory=Usage)
+    spent: float = 0.0
     model_calls: int = 0
     tool_calls: int = 0
     tool_errors: int = 0
@@ -95,7 +97,8 @@ class OpenEpisodes:
         """Return the one open episode, if there is just one, and a mark of now."""
         with self._lock:
             episodes = list(self._open.values())
-            return (episodes[0] if len(episodes) == 1 else None), self._last
+            one = episodes[0] if len(episodes) == 1 else None
+            return (one if one and one.takes_lost_calls else None), self._last
 
     def of_trace(self, trace_id: int) -> Episode | None:
         """Return the open episode of a trace, None if it is not of this process."""
@@ -122,7 +125,9 @@ class Episode:
     """One run of one task: one trace.
 
     Opens its root span at once, so that `trace_id` is known from the start;
-    `close` writes the roll-ups and ends it. Safe to use from many threads.
+    `close` writes the roll-ups and ends it. Safe to use from many threads. With
+    `takes_lost_calls`, a model call that lost its context counts as its, if no other
+    episode is open.
     """
 
     def __init__(
@@ -153,6 +158,7 @@ class Episode:
         self.limit: Callable[[str], str | None] = _no_limit
         self.stop: Callable[[str], None] = _no_stop
         self.closed = False
+        self.takes_lost_calls = True
         self.owner: object = None
         self.caller = _outside(otel_context.get_current())
         start = self._stamped(self.caller, semconv.PHASE_SETUP)
@@ -408,6 +414,7 @@ class Episode:
         with self._lock:
             if phase == semconv.PHASE_AGENT:
                 self.tally.usage += usage or Usage()
+                self.tally.spent += (usage and usage.cost) or 0.0
             else:
                 self.tally.judge_usage += usage or Usage()
 

@@ -1,0 +1,101 @@
+"""The lifecycle tools as a real MCP server: streamable HTTP at `/mcp`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import mcp_types as types
+from mcp.server import Server
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.shared.exceptions import MCPError
+
+from hudtrace.server.errors import Refusal
+from hudtrace.server.lifecycle import TOOLS, call
+from hudtrace.server.shapes import encode
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+    from hudtrace.server.service import Service
+
+Json = dict[str, Any]
+
+
+class McpEndpoint:
+    """An ASGI application that speaks MCP, of every version that the package does.
+
+    It keeps no state of its own between requests: which session a call is for, its
+    arguments say. It runs on the first request's loop until `close`.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._manager = StreamableHTTPSessionManager(_server(service), stateless=True)
+        self._closing = asyncio.Event()
+        self._ready: asyncio.Future[None] | None = None
+        self._running: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if self._ready is None:
+            self._ready = asyncio.get_running_loop().create_future()
+            self._running = asyncio.create_task(self._run(self._ready))
+        await asyncio.shield(self._ready)
+        await self._manager.handle_request(scope, receive, send)
+
+    async def close(self) -> None:
+        """End what is still going on."""
+        self._closing.set()
+        if self._running is not None:
+            await asyncio.wait([self._running])
+
+    async def _run(self, ready: asyncio.Future[None]) -> None:
+        async with self._manager.run():
+            ready.set_result(None)
+            await self._closing.wait()
+
+
+def _server(service: Service) -> Server[Any]:
+    from hudtrace import __version__
+
+    async def list_tools(_ctx: Any, _params: Any) -> types.ListToolsResult:
+        tools = [
+            types.Tool(
+                name=tool.name,
+                description=tool.description,
+                input_schema=tool.input_schema,
+            )
+            for tool in TOOLS.values()
+        ]
+        return types.ListToolsResult(tools=tools)
+
+    async def call_tool(
+        _ctx: Any, params: types.CallToolRequestParams
+    ) -> types.CallToolResult:
+        if params.name not in TOOLS:
+            raise MCPError(types.INVALID_PARAMS, f"unknown tool {params.name!r}")
+        try:
+            return _result(await call(service, params.name, params.arguments))
+        except Refusal as refusal:
+            return _result(refusal.body, is_error=True)
+
+    return Server(
+        f"hudtrace:{service.environment.name}",
+        version=__version__,
+        instructions="Run scenarios with an agent: scenario_list, scenario_start, "
+        "scenario_send as often as needed, scenario_finish.",
+        on_list_tools=list_tools,
+        on_call_tool=call_tool,
+    )
+
+
+def _result(value: Json, *, is_error: bool = False) -> types.CallToolResult:
+    import json
+
+    text = encode(value).decode()
+    return types.CallToolResult(
+        content=[types.TextContent(type="text", text=text)],
+        structured_content=json.loads(text),
+        is_error=is_error,
+    )

@@ -1,0 +1,97 @@
+"""Serves the application on a socket of its own, until a signal ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+
+from hudtrace.errors import ConfigurationError
+from hudtrace.server.options import is_loopback
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+_MARGIN = 30.0  # seconds beyond the grace time, before connections are cut
+
+
+def check_bind(host: str, api_key: str | None, allow_unauthenticated: bool) -> None:
+    """Raise `ConfigurationError` for an address that others reach without a key."""
+    if is_loopback(host) or api_key is not None or allow_unauthenticated:
+        return
+    raise ConfigurationError(
+        f"host={host!r} can be reached from other machines, and there is no api_key: "
+        f"anyone there could run models at your cost. Pass api_key='…', or serve on "
+        f"127.0.0.1, or say allow_unauthenticated=True"
+    )
+
+
+def run(
+    app: FastAPI, host: str, port: int, grace: float, told: Callable[[str], None]
+) -> None:
+    """Serve *app* until SIGINT or SIGTERM; *told* gets the server's address.
+
+    Answers that are under way have *grace* seconds to come to their end.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        pass
+    else:
+        raise RuntimeError(
+            "serve_as_agent() blocks, and an event loop runs here already: call it in "
+            "a thread, or serve env.agent_app(...) with a server of your own"
+        )
+    listening = _bind(host, port)
+    name = f"[{host}]" if ":" in host else host
+    told(f"http://{name}:{listening.getsockname()[1]}")
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=int(grace + _MARGIN),
+        lifespan="on",
+    )
+    with listening:
+        _Server(config, grace).run(sockets=[listening])
+
+
+def say_where(environment: str, url: str) -> None:
+    """Say on stderr what is served where."""
+    print(
+        f"hudtrace: scenarios of {environment!r} at {url} (OpenAI base_url={url}/v1, "
+        f"MCP {url}/mcp); Ctrl-C stops it",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+class _Server(uvicorn.Server):
+    """Ends the sessions while connections close, so that open streams come to an end."""
+
+    def __init__(self, config: uvicorn.Config, grace: float) -> None:
+        super().__init__(config)
+        self._grace = grace
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        """Close everything; called on the loop when a signal has come."""
+        app: Any = self.config.app
+        draining = asyncio.create_task(app.state.service.sessions.drain(self._grace))
+        await super().shutdown(sockets)
+        await draining
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server(
+            (host.strip("[]"), port), family=family, backlog=2048
+        )
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot serve on {host}:{port}: {error.strerror}; choose another port"
+        ) from error

@@ -1,0 +1,127 @@
+"""Scenario servers on free ports: real uvicorn, real clients, a scripted model."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import openai
+import pytest
+import uvicorn
+
+import hudtrace as hud
+from hudtrace.testing import ScriptedModel
+
+HUD = {"scenario": "initials", "scenario_args": {"company": "HUD"}}
+
+
+class Server:
+    """A server in a thread of its own; `service` is what is behind its endpoints."""
+
+    def __init__(self, env: hud.Environment, client: Any, options: Any) -> None:
+        self._env = env
+        self._client = client
+        self._options = options
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        self.origin = f"http://127.0.0.1:{self.port}"
+        self.service: Any = None
+        self._uvicorn: Any = None
+        self._up = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Server:
+        self._thread.start()
+        assert self._up.wait(20)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._uvicorn.should_exit = True
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return httpx.get(self.origin + path, timeout=30, **options)
+
+    def post(self, path: str, body: Any = None, **options: Any) -> httpx.Response:
+        return httpx.post(self.origin + path, json=body, timeout=30, **options)
+
+    def say(self, text: str | None, **fields: Any) -> httpx.Response:
+        """Send a message by plain HTTP; further fields go into the body."""
+        messages = [] if text is None else [{"role": "user", "content": text}]
+        return self.post("/v1/chat/completions", {"messages": messages, **fields})
+
+    def begin(self, **fields: Any) -> str:
+        """Begin a session and return its id."""
+        answer = self.say("Begin.", **{**HUD, **fields})
+        assert answer.status_code == 200, answer.text
+        id: str = answer.json()["hud"]["session_id"]
+        return id
+
+    def finish(self, id: str, **options: Any) -> httpx.Response:
+        return self.post(f"/v1/sessions/{id}/finish", **options)
+
+    def _run(self) -> None:
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            client = self._client()
+            if hasattr(client, "__aenter__"):
+                await stack.enter_async_context(client)
+            app = self._env.agent_app(client=client, **self._options)
+            self.service = app.state.service
+            config = uvicorn.Config(app, log_level="warning", lifespan="on")
+            self._uvicorn = uvicorn.Server(config)
+            serving = asyncio.create_task(self._uvicorn.serve([self._socket]))
+            while not self._uvicorn.started:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            self._up.set()
+            await serving
+
+
+Serve = Callable[..., Server]
+
+
+@pytest.fixture
+def serve(env: hud.Environment, store: object) -> Iterator[Serve]:
+    """Serve the trivia environment: `serve(script, **options)`; stopped at the end."""
+    with contextlib.ExitStack() as stack:
+
+        def start(script: Any, **options: Any) -> Server:
+            model = stack.enter_context(ScriptedModel(script))
+            make = options.pop("make_client", upstream)
+            serving = Server(
+                options.pop("env", env),
+                lambda: make(model),
+                {"model": "gpt-4o", **options},
+            )
+            serving.model = model  # type: ignore[attr-defined]
+            return stack.enter_context(serving)
+
+        yield start
+
+
+def upstream(model: ScriptedModel) -> Any:
+    """Return a client of the scripted model that does not retry."""
+    return openai.AsyncOpenAI(base_url=model.url, api_key="upstream", max_retries=0)
+
+
+@pytest.fixture
+def connect() -> Iterator[Callable[[Server], openai.OpenAI]]:
+    """Make OpenAI clients of a server, closed at the end."""
+    with contextlib.ExitStack() as stack:
+
+        def client(server: Server) -> openai.OpenAI:
+            return stack.enter_context(
+                openai.OpenAI(
+                    base_url=f"{server.origin}/v1", api_key="any", max_retries=0
+                )
+            )
+
+        yield client
