@@ -42,7 +42,7 @@ from hudtrace.tracing.spans import (
     message_of,
     with_span,
 )
-from hudtrace.tracing.twins import beside_twins
+from hudtrace.tracing.twins import beside_twins, is_of_agent
 
 #: Set in a context whose model calls are part of one that is traced already.
 COVERED = otel_context.create_key("hudtrace-covered")
@@ -74,7 +74,8 @@ def open_call(
         if not aside and _phase(context) == semconv.PHASE_AGENT:
             episode.learn_model(model)
         return ModelCall.placed(tracer, name, attributes, context, episode)
-    if isinstance(current_span(context), ApiSpan):
+    around = current_span(context)
+    if isinstance(around, ApiSpan) and not is_of_agent(around):
         return ModelCall.placed(tracer, name, attributes, context, None)
     only, mark = open_episodes.only()
     if only is None and not len(open_episodes):

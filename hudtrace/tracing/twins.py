@@ -48,6 +48,7 @@ _KINDS = {"LLM", "EMBEDDING"}  # of OpenInference
 _ECHO = re.compile(r"(chat|generate_content|text_completion|call_llm|execute_tool)\b")
 #: Of ADK: the answers of several tools at once, each of which has a span.
 _MERGED = ("gcp.vertex.agent", "execute_tool (merged)")
+_AGENTS = frozenset({"gcp.vertex.agent", "autogen-core"})
 _TELEMETRY = frozenset({"crewai.telemetry"})
 _open: WeakValueDictionary[int, Any] = WeakValueDictionary()
 _alive: WeakValueDictionary[int, Any] = WeakValueDictionary()
@@ -73,6 +74,14 @@ def is_twin(span: Any) -> bool:
     said = getattr(span, "attributes", None) or {}
     operation = said.get(semconv.OPERATION)
     return operation in _OPERATIONS or said.get("openinference.span.kind") in _KINDS
+
+
+def is_of_agent(span: Any) -> bool:
+    """Say whether *span* is an agent framework's own.
+
+    Its agent may have begun in a thread that has lost the eval's context.
+    """
+    return _scope(span) in _AGENTS
 
 
 def is_telemetry(span: Any) -> bool:

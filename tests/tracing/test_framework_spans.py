@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, OpenAI
 from opentelemetry import trace
 
 import hudtrace as hud
@@ -179,3 +182,31 @@ def test_a_provider_that_phones_home(service: str, printed: str) -> None:
         check=False,
     )
     assert done.stdout.strip() == printed, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("scope", "inside"), [("gcp.vertex.agent", True), ("a.job", False)]
+)
+async def test_an_agent_in_a_thread_of_its_own(
+    task: hud.Task, scope: str, inside: bool
+) -> None:
+    """A framework's agent without context is the one open eval's; other work is not."""
+
+    def work(model: ScriptedModel) -> None:
+        with (
+            trace.get_tracer(scope).start_as_current_span("invocation"),
+            OpenAI(base_url=model.url, api_key="k") as client,
+        ):
+            client.chat.completions.create(
+                model=model.model, messages=[{"role": "user", "content": "hi"}]
+            )
+
+    with ScriptedModel([say("JR")]) as model, captured_spans() as spans:
+        async with hud.eval(task) as ctx:
+            thread = threading.Thread(target=work, args=(model,))
+            contextvars.Context().run(thread.start)
+            await asyncio.to_thread(thread.join)
+            await ctx.submit("JR")
+    (chat,) = [span for span in spans if span.name.startswith("chat ")]
+    assert (chat.trace_id == ctx.trace_id) is inside
+    assert ("│  └─ chat scripted-1 context=inferred" in span_tree(spans)) is inside
