@@ -9,7 +9,6 @@ from time import monotonic as _now
 from typing import Any, TypeVar
 
 from hudtrace.loops import Start
-from hudtrace.messages import Usage
 from hudtrace.notices import notify_once
 from hudtrace.result import Limits
 from hudtrace.tracing.episode import Episode
@@ -128,8 +127,11 @@ class LimitGuard:
         used = usage.input_tokens + usage.output_tokens
         if limits.tokens is not None and used >= limits.tokens:
             return "tokens"
-        if limits.cost is not None and _cost(usage, tally.model_calls) >= limits.cost:
-            return "cost"
+        if limits.cost is not None:
+            if usage.cost is None and tally.model_calls:
+                _say_unpriced()
+            if tally.spent >= limits.cost:
+                return "cost"
         for limit, made in (
             ("turns", self._episode.turn_count),
             ("tool_calls", tally.tool_calls),
@@ -140,11 +142,9 @@ class LimitGuard:
         return None
 
 
-def _cost(usage: Usage, calls: int) -> float:
-    if usage.cost is None and calls:
-        notify_once(
-            "cost-limit-without-price",
-            "a cost limit is set but the price of the model is not known, so it "
-            "cannot be kept; set Limits(tokens=...) as well",
-        )
-    return usage.cost or 0.0
+def _say_unpriced() -> None:
+    notify_once(
+        "cost-limit-without-price",
+        "a cost limit is set but the price of a model is not known, so it cannot be "
+        "kept; set Limits(tokens=...) as well",
+    )

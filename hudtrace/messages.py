@@ -190,10 +190,11 @@ class Usage:
     cost: float | None = None
 
     def __add__(self, other: Usage) -> Usage:
-        """Add two usages; the sum has a cost if either has one."""
-        cost = self.cost
-        if other.cost is not None:
-            cost = other.cost if cost is None else cost + other.cost
+        """Add two usages; the price is not known if that of either's tokens is not."""
+        cost = None
+        known = self.cost is not None or other.cost is not None
+        if known and not (self._unpriced or other._unpriced):
+            cost = (self.cost or 0.0) + (other.cost or 0.0)
         return Usage(
             self.input_tokens + other.input_tokens,
             self.output_tokens + other.output_tokens,
@@ -202,6 +203,10 @@ class Usage:
             self.reasoning_tokens + other.reasoning_tokens,
             cost,
         )
+
+    @property
+    def _unpriced(self) -> bool:
+        return self.cost is None and bool(self.input_tokens or self.output_tokens)
 
 
 @dataclass(slots=True)

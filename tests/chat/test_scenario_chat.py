@@ -180,6 +180,25 @@ async def test_an_unknown_model_has_no_cost(
     assert not any("cost" in key for span in spans for key in span.attributes)
 
 
+async def test_a_cost_that_is_known_in_part(task: hud.Task) -> None:
+    """The total is absent, not the known part of it; a limit counts that part."""
+    dear = SAY_JR.but(usage=Usage(input_tokens=10_000_000, output_tokens=1))
+    ask: Any = [{"role": "user", "content": "?"}]
+
+    async def spend(client: Any, limit: float, *models: str) -> hud.EvalResult:
+        async with hud.eval(task, limits=hud.Limits(cost=limit)) as ctx:
+            for name in models:
+                await client.chat.completions.create(model=name, messages=ask)
+        return ctx.result
+
+    with ScriptedModel([dear, SAY_JR, SAY_JR, SAY_JR]) as model:
+        async with openai.AsyncOpenAI(base_url=model.url, api_key="k") as client:
+            in_part = await spend(client, 1, "home-grown-7", "gpt-4o", "home-grown-7")
+            limited = await spend(client, 1e-9, "gpt-4o", "home-grown-7")
+    assert (in_part.usage.cost, in_part.stopped_by) == (None, None)
+    assert (limited.stopped_by, limited.turns) == ("cost", 1)
+
+
 async def test_a_provider_error_is_an_outcome(
     task: hud.Task, api: Any, connect: Connect, sync: bool
 ) -> None:
