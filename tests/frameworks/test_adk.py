@@ -148,7 +148,9 @@ page = pytest.mark.skipif(not PAGE.exists(), reason=f"the page is not at {PAGE}"
 
 
 @page
-@pytest.mark.section("Google ADK", "google-adk", "as written", result="3 errors")
+@pytest.mark.section(
+    "Google ADK", "google-adk", "as on the page", result="three errors"
+)
 def test_as_written(task: hud.Task) -> None:
     """The example has three errors of its own, in every version; each is ADK's."""
     code = snippet("Google ADK")
@@ -164,7 +166,7 @@ def test_as_written(task: hud.Task) -> None:
 
 
 @page
-@pytest.mark.section("Google ADK", "google-adk", "corrected")
+@pytest.mark.section("Google ADK", "google-adk", "as on the page, with adk.run")
 def test_corrected(task: hud.Task, monkeypatch: pytest.MonkeyPatch) -> None:
     """With `adk.run` in the place of the runner, and a name that is one, it works."""
     code = snippet("Google ADK").replace("trivia-agent", "trivia_agent")

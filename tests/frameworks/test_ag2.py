@@ -47,7 +47,7 @@ class TestStreamed(Contract):
         return await agent(ctx, model, streaming=True).ask(ctx.prompt)
 
 
-@pytest.mark.section("AutoGen", "ag2", "modern")
+@pytest.mark.section("AutoGen", "ag2", "Agent.ask")
 async def test_modern(task: hud.Task) -> None:
     """The modern form of the page's section: the tool is called, the answer right."""
     script = [call(("lookup_ceo", {"company": "HUD"})), say("The initials are JR.")]

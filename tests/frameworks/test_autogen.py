@@ -156,30 +156,36 @@ def names(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> dict[str, Any]:
 
 @page
 @pytest.mark.section(
-    "AutoGen", distribution(), "verbatim", result="reward 1.0, no tools"
+    "AutoGen",
+    distribution(),
+    "as on the page",
+    result="runs, no tools, no answer",
 )
-def test_as_written(names: dict[str, Any]) -> None:
-    """The example runs, but its model is told of no tool and so answers at once."""
-    code = snippet("AutoGen")
-    stop = 'human_input_mode="NEVER", max_consecutive_auto_reply=0,'  # else 100 replies
-    code = code.replace('human_input_mode="NEVER",', stop)
+def test_page(names: dict[str, Any]) -> None:
+    """The example runs, but the model is told of no tool, and asked again and
+    again.
+
+    What is submitted is the last message, the empty one after the last reply.
+    """
     with (
-        ScriptedModel([say("The initials are JR.")]) as model,
+        ScriptedModel(lambda request: say("The initials are JR.")) as model,
         redirect({GATEWAY: model.origin}),
         captured_spans() as spans,
     ):
-        done = run(code, names, names["task"])
-    assert done["ctx"].result.reward == 1.0
-    (request,) = model.requests
-    assert "tools" not in request
-    assert "functions" not in request
-    lines = INFERRED.splitlines()
-    expected = [*lines[:3], lines[5], lines[6]]
-    assert span_tree(spans) == "\n".join(expected)
+        done = run(snippet("AutoGen"), names, names["task"])
+    assert done["ctx"].answer == ""
+    asked = len(model.requests)
+    assert asked >= 50
+    assert not any({"tools", "functions"} & set(body) for body in model.requests)
+    lines = INFERRED.replace("1.0", "0.0").splitlines()
+    assert span_tree(spans) == "\n".join(
+        [*lines[:3], *lines[3:4] * (asked - 1), *lines[5:]]
+    )
+    assert {span.trace_id for span in spans} == {done["ctx"].trace_id}
 
 
 @page
-@pytest.mark.section("AutoGen", distribution(), "corrected")
+@pytest.mark.section("AutoGen", distribution(), "registered for both agents")
 def test_corrected(names: dict[str, Any]) -> None:
     """With `as_autogen_tools` registered for both agents the tool is called."""
     code = snippet("AutoGen")

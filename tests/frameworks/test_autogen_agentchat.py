@@ -75,7 +75,7 @@ class TestAgent(Contract):
         )
 
 
-@pytest.mark.section("AutoGen", "autogen-agentchat", "modern")
+@pytest.mark.section("AutoGen", "autogen-agentchat", "AssistantAgent")
 async def test_modern(task: hud.Task) -> None:
     """The modern form of the page's section: the tool is called, the answer right."""
     script = [call(("lookup_ceo", {"company": "HUD"})), say("The initials are JR.")]

@@ -121,7 +121,7 @@ INITIALS = tree("gpt-4o", [], [], env="trivia:initials")
 
 
 @new
-@pytest.mark.section("browser-use", "browser-use", "modern")
+@pytest.mark.section("browser-use", "browser-use", "its own ChatOpenAI")
 async def test_modern(task: hud.Task, site: str) -> None:
     """The modern form of the page's section: the agent reads a page and answers."""
     script = [visit(site), done(ANSWER)]
@@ -224,7 +224,7 @@ def names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
 
 @page
 @old
-@pytest.mark.section("browser-use", "browser-use", "verbatim")
+@pytest.mark.section("browser-use", "browser-use", "as on the page")
 def test_page(
     names: dict[str, Any], site: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,7 +254,12 @@ def test_page(
 
 @page
 @new
-@pytest.mark.section("browser-use", "browser-use", "as written", result="1 error")
+@pytest.mark.section(
+    "browser-use",
+    "browser-use",
+    "as on the page",
+    result="LangChain's model is refused",
+)
 def test_as_written(names: dict[str, Any]) -> None:
     """LangChain's model is refused by the newest; its own takes the same arguments."""
     pytest.importorskip("langchain_openai")

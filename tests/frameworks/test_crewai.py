@@ -83,7 +83,7 @@ class TestLangChainTools(_Crew):
         return await made.akickoff()
 
 
-@pytest.mark.section("CrewAI", "crewai", "modern")
+@pytest.mark.section("CrewAI", "crewai", "LLM, as_crewai_tools, akickoff")
 async def test_modern(task: hud.Task) -> None:
     """The modern form of the page's section: the tool is called, the answer right."""
     with ScriptedModel(SCRIPT) as model, captured_spans() as spans:
@@ -171,7 +171,7 @@ async def test_langchain_still_runs_them(task: hud.Task) -> None:
 
 
 @pytest.mark.skipif(not PAGE.exists(), reason=f"the page is not at {PAGE}")
-@pytest.mark.section("CrewAI", "crewai", "as written", result="2 errors")
+@pytest.mark.section("CrewAI", "crewai", "as on the page", result="two errors")
 def test_as_written(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:

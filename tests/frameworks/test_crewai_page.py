@@ -57,7 +57,7 @@ def answer(text: str) -> Any:
 @pytest.mark.section(
     "CrewAI",
     "crewai",
-    "verbatim",
+    "as on the page",
     result="reward 1.0" if HONOURS else "reward 1.0, with OPENAI_API_BASE",
 )
 def test_page(switches: pytest.MonkeyPatch) -> None:

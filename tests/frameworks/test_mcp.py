@@ -78,7 +78,7 @@ async def test_results() -> None:
 
 
 @pytest.mark.skipif(not PAGE.exists(), reason=f"the page is not at {PAGE}")
-@pytest.mark.section("Raw MCP", "mcp", "verbatim")
+@pytest.mark.section("Raw MCP", "mcp", "as on the page")
 def test_page(task: hud.Task) -> None:
     """The page's "Bring Your Own": an agent of one's own with raw MCP tools."""
 
