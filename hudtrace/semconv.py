@@ -33,6 +33,7 @@ OP_CHAT: Final = "chat"
 OP_TEXT_COMPLETION: Final = "text_completion"
 OP_EMBEDDINGS: Final = "embeddings"
 OP_FETCH_RESPONSE: Final = "fetch_response"
+OP_COMPACT: Final = "compact"
 OP_EXECUTE_TOOL: Final = "execute_tool"
 
 # --- GenAI: requests and responses -------------------------------------------

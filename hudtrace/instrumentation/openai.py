@@ -26,6 +26,7 @@ ROUTES = (
         attributes={semconv.OPENAI_API_TYPE: "chat_completions"},
     ),
     Route("/responses", openai_responses, attributes=_RESPONSES),
+    Route("/responses/compact", openai_responses, semconv.OP_COMPACT, _RESPONSES),
     Route(
         "/responses/([^/]+)",
         fetched,

@@ -47,7 +47,9 @@ from hudtrace.tracing.twins import beside_twins, is_of_agent
 #: Set in a context whose model calls are part of one that is traced already.
 COVERED = otel_context.create_key("hudtrace-covered")
 #: Operations that say nothing in the agent's conversation, and are no turns.
-_ASIDE = frozenset({semconv.OP_EMBEDDINGS, semconv.OP_FETCH_RESPONSE})
+_ASIDE = frozenset(
+    {semconv.OP_EMBEDDINGS, semconv.OP_FETCH_RESPONSE, semconv.OP_COMPACT}
+)
 
 
 def open_call(

@@ -38,10 +38,33 @@ EMBEDDING = {
     "usage": {"prompt_tokens": 7, "total_tokens": 7},
 }
 
+COMPACTED = {
+    "id": "resp_c",
+    "object": "response.compaction",
+    "created_at": 1,
+    "output": [
+        {
+            "type": "message",
+            "role": "user",
+            "content": [{"type": "input_text", "text": "count"}],
+        },
+        {"type": "compaction", "id": "cmp_1", "encrypted_content": "zzz"},
+    ],
+    "usage": {
+        "input_tokens": 90,
+        "input_tokens_details": {"cached_tokens": 0},
+        "output_tokens": 20,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": 110,
+    },
+}
+
 
 def answer(request: Any) -> Any:
     """Answer as the API does, for a mock transport."""
     asked = json.loads(request.content)
+    if request.url.path.endswith("/responses/compact"):
+        return HTTP.Response(200, json=COMPACTED)
     if request.url.path.endswith("/embeddings"):
         if asked["input"] == "":
             body: Any = {"error": {"message": "input is empty"}}
@@ -198,6 +221,22 @@ async def test_a_background_response_counts_once(
 
 
 # Embeddings and legacy completions ----------------------------------------------
+
+
+def test_compaction(mocked: OpenAI, spans: list[CapturedSpan], stored: Read) -> None:
+    """Compacting a conversation is a span with its tokens."""
+    if not hasattr(mocked.responses, "compact"):
+        pytest.skip("this client cannot compact conversations")
+    made = mocked.responses.compact(model="scripted-1", input="count")
+    assert made.output[-1].type == "compaction"
+    (span,) = spans
+    hud.flush()
+    got = stored(span.trace_id)[0].attributes
+    assert span.name == "compact scripted-1"
+    assert got["gen_ai.operation.name"] == "compact"
+    assert got["gen_ai.usage.input_tokens"] == 90
+    assert got["gen_ai.usage.output_tokens"] == 20
+    assert got["gen_ai.response.id"] == "resp_c"
 
 
 def test_embeddings(mocked: OpenAI, spans: list[CapturedSpan], stored: Read) -> None:
