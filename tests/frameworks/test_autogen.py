@@ -162,8 +162,7 @@ def names(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> dict[str, Any]:
     result="runs, no tools, no answer",
 )
 def test_page(names: dict[str, Any]) -> None:
-    """The example runs, but the model is told of no tool, and asked again and
-    again.
+    """The example runs, but the model is told of no tool, and asked many times.
 
     What is submitted is the last message, the empty one after the last reply.
     """
