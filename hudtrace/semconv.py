@@ -115,6 +115,9 @@ SERVICE_INSTANCE: Final = "service.instance.id"
 CODE_FUNCTION: Final = "code.function.name"
 VCS_REVISION: Final = "vcs.ref.head.revision"
 VCS_BRANCH: Final = "vcs.ref.head.name"
+MCP_METHOD: Final = "mcp.method.name"
+MCP_PROTOCOL: Final = "mcp.protocol.version"
+JSONRPC_ID: Final = "jsonrpc.request.id"
 
 # --- Ours: stamps, on every span of an episode -------------------------------
 JOB_ID: Final = "hud.job.id"

@@ -12,6 +12,7 @@ from mcp.shared.exceptions import MCPError
 
 from hudtrace.server.errors import Refusal
 from hudtrace.server.lifecycle import TOOLS, call
+from hudtrace.server.mcp_spans import trace_request
 from hudtrace.server.shapes import encode
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def _server(service: Service) -> Server[Any]:
         except Refusal as refusal:
             return _result(refusal.body, is_error=True)
 
-    return Server(
+    server: Server[Any] = Server(
         f"hudtrace:{service.environment.name}",
         version=__version__,
         instructions="Run scenarios with an agent: scenario_list, scenario_start, "
@@ -88,6 +89,8 @@ def _server(service: Service) -> Server[Any]:
         on_list_tools=list_tools,
         on_call_tool=call_tool,
     )
+    server.middleware[:] = [trace_request]  # in the place of the package's own spans
+    return server
 
 
 def _result(value: Json, *, is_error: bool = False) -> types.CallToolResult:
