@@ -22,6 +22,7 @@ import time
 import tomllib
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -198,10 +199,19 @@ def run(chosen: Set, arguments: list[str]) -> tuple[list[Row], bool]:
         *chosen.tests,
         *arguments,
     ]
-    print(f"\n{chosen.name}: {', '.join(chosen.members)}", flush=True)
     started = time.monotonic()
-    done = subprocess.run([chosen.venv / "bin" / "python", *command], cwd=ROOT, env=env)
-    print(f"{chosen.name}: {time.monotonic() - started:.0f} s", flush=True)
+    done = subprocess.run(
+        [chosen.venv / "bin" / "python", *command],
+        cwd=ROOT,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    took = time.monotonic() - started
+    members = ", ".join(chosen.members)
+    print(f"\n{chosen.name}: {members}\n{done.stdout}{took:.0f} s", flush=True)
     rows = list(_rows(chosen, report)) if report.exists() else []
     return rows, done.returncode == 0
 
@@ -256,20 +266,24 @@ def write(rows: list[Row]) -> None:
     DOCUMENT.write_text(f"{head}{BEGIN}\n\n{draw(rows)}\n\n{END}{tail}", "utf-8")
 
 
-def run_all(chosen: list[Set], arguments: list[str], update: bool) -> int:
+def run_all(chosen: list[Set], arguments: list[str], update: bool, jobs: int) -> int:
     """Run sets and compare with the documentation; return the exit code."""
-    rows: list[Row] = []
-    failed: list[str] = []
-    ran: list[str] = []
+    able = []
     for one in chosen:
         if one.lacks:
             print(f"\n{one.name}: NOT TESTED, it needs {one.lacks}", flush=True)
-            continue
+        else:
+            able.append(one)
+
+    def prepared(one: Set) -> tuple[list[Row], bool]:
         prepare(one)
-        new, well = run(one, arguments)
-        rows += new
-        ran.append(one.name)
-        failed += [] if well else [one.name]
+        return run(one, arguments)
+
+    with ThreadPoolExecutor(jobs) as threads:
+        results = list(threads.map(prepared, able))
+    rows = [row for new, _ in results for row in new]
+    ran = [one.name for one in able]
+    failed = [name for name, (_, well) in zip(ran, results, strict=True) if not well]
     print(f"\n{draw(in_order(rows))}\n")
     if failed:
         print(f"failed: {', '.join(failed)}")
@@ -299,10 +313,11 @@ def main() -> int:
     parser.add_argument("command", choices=["run", "compile"])
     parser.add_argument("sets", nargs="*", metavar="SET")
     parser.add_argument("--update", action="store_true", help="write the table down")
+    parser.add_argument("--jobs", type=int, default=2, help="sets at the same time")
     options = parser.parse_args(own)
     chosen = read_sets(options.sets)
     if options.command == "run":
-        return run_all(chosen, words[len(own) + 1 :], options.update)
+        return run_all(chosen, words[len(own) + 1 :], options.update, options.jobs)
     for one in chosen:
         compile_set(one)
     return 0

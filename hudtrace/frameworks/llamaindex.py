@@ -10,8 +10,6 @@ import copy
 from collections.abc import Iterable
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from hudtrace.dialects.fields import get, read_arguments, text_or_none
 from hudtrace.frameworks.agent_tool import AgentTool, required
 from hudtrace.frameworks.results import shows, told
@@ -90,8 +88,9 @@ def _content(result: ToolResult) -> Any:
     return [llms.TextBlock(text=told(result)), *images]
 
 
-def _schema_class(tool: AgentTool) -> type[BaseModel]:
+def _schema_class(tool: AgentTool) -> Any:
     """Make the class that LlamaIndex asks for the JSON Schema, and nothing else."""
+    from pydantic import BaseModel, ConfigDict
 
     class Arguments(BaseModel):
         model_config = ConfigDict(extra="allow")

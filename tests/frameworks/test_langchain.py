@@ -140,7 +140,7 @@ def test_the_page(page_names: dict[str, Any]) -> None:
 @page
 @new
 @pytest.mark.section(
-    "LangChain", "langchain", "as on the page", result="no AgentExecutor (ImportError)"
+    "LangChain", "langchain", "as on the page", result="no AgentExecutor"
 )
 def test_the_page_on_langchain_1(page_names: dict[str, Any]) -> None:
     """`langchain.agents` has no `AgentExecutor` any more, and says so."""
@@ -151,7 +151,7 @@ def test_the_page_on_langchain_1(page_names: dict[str, Any]) -> None:
 @page
 @new
 @pytest.mark.section(
-    "LangChain", "langchain-classic", "as on the page, from langchain_classic.agents"
+    "LangChain", "langchain-classic", "as on the page, from langchain_classic"
 )
 def test_the_page_on_langchain_classic(page_names: dict[str, Any]) -> None:
     """With the import from `langchain_classic`, the page's example runs."""

@@ -146,7 +146,7 @@ def test_the_page(page_names: dict[str, Any]) -> None:
     "LlamaIndex",
     "llama-index-core",
     "as on the page",
-    result="no from_tools (AttributeError)",
+    result="no ReActAgent.from_tools",
 )
 def test_the_page_today(page_names: dict[str, Any]) -> None:
     """`ReActAgent` has no `from_tools` any more, and says so."""
