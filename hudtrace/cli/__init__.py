@@ -60,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_store(commands)
     _add_stack(commands)
     _add_doctor(commands)
+    _add_serve(commands)
     _add_model_server(commands)
     return parser
 
@@ -160,6 +161,48 @@ def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     doctor.set_defaults(run=_run_doctor)
 
 
+def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    serve = commands.add_parser(
+        "serve",
+        help="serve the scenarios of an environment over HTTP and MCP",
+        description="Let any OpenAI or MCP client run the scenarios of an environment, "
+        "each session one eval. The model's key is in the variable that its provider "
+        "names; with HUDTRACE_TOKEN set, clients must send that as their key.",
+    )
+    serve.add_argument(
+        "environment", metavar="MODULE:ENV", help="for example trivia:env"
+    )
+    serve.add_argument("--model", required=True, help="the model that answers")
+    serve.add_argument(
+        "--client",
+        choices=("openai", "anthropic", "gemini"),
+        default="openai",
+        help="whose client asks it (openai)",
+    )
+    serve.add_argument("--base-url", help="another endpoint for that client")
+    serve.add_argument(
+        "--api",
+        choices=("auto", "chat_completions", "responses"),
+        default="auto",
+        help="which API of openai (chat_completions)",
+    )
+    serve.add_argument("--host", default="127.0.0.1", help="address (127.0.0.1)")
+    serve.add_argument("--port", type=int, default=8321, help="port (8321; 0: any)")
+    serve.add_argument(
+        "--session-ttl",
+        type=float,
+        default=1800,
+        help="seconds after which an idle session is closed (1800)",
+    )
+    serve.add_argument(
+        "--max-steps",
+        type=int,
+        default=20,
+        help="model calls that one message may take (20)",
+    )
+    serve.set_defaults(run=_run_serve)
+
+
 def _add_model_server(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],
 ) -> None:
@@ -251,6 +294,22 @@ def _run_stack(options: argparse.Namespace) -> int:
 
     return int(
         {"up": stack.up, "down": stack.down, "status": stack.status}[options.command]()
+    )
+
+
+def _run_serve(options: argparse.Namespace) -> int:
+    from hudtrace.cli import serve
+
+    return serve.run(
+        options.environment,
+        model=options.model,
+        client=options.client,
+        base_url=options.base_url,
+        api=options.api,
+        host=options.host,
+        port=options.port,
+        session_ttl=options.session_ttl,
+        max_steps=options.max_steps,
     )
 
 

@@ -1,0 +1,106 @@
+"""`hudtrace serve`: the scenarios of an environment over HTTP and MCP."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+from hudtrace import settings
+from hudtrace.cli.text import command
+from hudtrace.environment import Environment
+from hudtrace.errors import ConfigurationError, MissingExtra, UnknownEnvironment
+from hudtrace.server import serve_as_agent
+
+CLIENTS = {"openai": "openai", "anthropic": "anthropic", "gemini": "google"}
+
+
+def run(
+    target: str,
+    *,
+    model: str,
+    client: str,
+    base_url: str | None,
+    api: str,
+    host: str,
+    port: int,
+    session_ttl: float,
+    max_steps: int,
+) -> int:
+    """Serve until interrupted; a key of `HUDTRACE_TOKEN` is asked of clients."""
+    environment = _load(target)
+    made = _client(client, base_url)
+    try:
+        serve_as_agent(
+            environment,
+            client=made,
+            model=model,
+            api=api,
+            host=host,
+            port=port,
+            api_key=settings.load().token,
+            session_ttl=session_ttl,
+            max_steps=max_steps,
+            allow_unauthenticated=False,
+            grace=10,
+            told=_tell,
+        )
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(str(error)) from error
+    return 0
+
+
+def _tell(url: str) -> None:
+    print(
+        f"OpenAI     base_url={url}/v1\n"
+        f"MCP        {url}/mcp\n"
+        f"scenarios  {url}/scenarios",
+        flush=True,
+    )
+    print(f"Ctrl-C stops it; {command('ls')} lists what was run", file=sys.stderr)
+
+
+def _load(target: str) -> Environment:
+    """Import `module:attribute`, from the current folder too."""
+    name, _, attribute = target.partition(":")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise UnknownEnvironment(
+            f"cannot import {name!r}: {error}; say MODULE:ENV, for example "
+            f"trivia:env for 'env' in trivia.py"
+        ) from error
+    found = getattr(module, attribute or "env", None)
+    if not isinstance(found, Environment):
+        known = [n for n, v in vars(module).items() if isinstance(v, Environment)]
+        raise UnknownEnvironment(
+            f"{target} is no hud.Environment (in {name}: "
+            f"{', '.join(known) or 'there is none'})"
+        )
+    return found
+
+
+def _client(client: str, base_url: str | None) -> Any:
+    """Make the client; its key is in the variable that the provider names."""
+    try:
+        if client == "anthropic":
+            from anthropic import AsyncAnthropic
+
+            return AsyncAnthropic(base_url=base_url)
+        if client == "gemini":
+            from google import genai
+
+            options: Any = None if base_url is None else {"base_url": base_url}
+            return genai.Client(http_options=options)
+        from openai import AsyncOpenAI
+
+        return AsyncOpenAI(base_url=base_url)
+    except ImportError as error:
+        raise MissingExtra(
+            f"--client {client} needs its package: "
+            f"pip install 'hudtrace[{CLIENTS[client]},server]'"
+        ) from error
+    except Exception as error:  # no key, as each of them says it
+        raise ConfigurationError(f"--client {client}: {error}") from error

@@ -1,0 +1,36 @@
+"""A server of the trivia environment: `serving_trivia.py URL PORT [OPTIONS as JSON]`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from openai import AsyncOpenAI
+
+import hud
+
+env = hud.Environment("trivia")
+
+
+@env.tool()
+def lookup_ceo(company: str) -> str:
+    """Look up who leads a company."""
+    return "Jay Ram"
+
+
+@env.scenario("initials")
+async def initials(company: str) -> Any:
+    """Ask for initials."""
+    answer = yield f"What are the initials of the CEO of {company}?"
+    yield 1.0 if "JR" in (answer or "") else 0.0
+
+
+if __name__ == "__main__":
+    options = json.loads(sys.argv[3]) if len(sys.argv) > 3 else {}
+    env.serve_as_agent(
+        client=AsyncOpenAI(base_url=sys.argv[1], api_key="k", max_retries=0),
+        model="gpt-4o",
+        port=int(sys.argv[2]),
+        **options,
+    )
