@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from hudtrace.messages import encodable
 from hudtrace.server.bodies import (
     FinishArguments,
     ListArguments,
@@ -76,11 +77,11 @@ async def _start(service: Service, given: StartArguments) -> Json:
     session = await service.begin(
         given.scenario, given.scenario_args, max_steps=given.max_steps
     )
-    return await _answer(session, Sent(given.message or None, model))
+    return await _answer(session, Sent(encodable(given.message or "") or None, model))
 
 
 async def _send(service: Service, given: SendArguments) -> Json:
-    return await _answer(service.find(_id(given)), Sent(given.message))
+    return await _answer(service.find(_id(given)), Sent(encodable(given.message)))
 
 
 async def _finish(service: Service, given: FinishArguments) -> Json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -74,8 +75,19 @@ def request_options(dialect: Any, given: Mapping[str, Any]) -> Json:
                 message = "a session has one answer to each message: n is 1"
                 raise Refusal(400, "unsupported_parameter", message, param=name)
             continue
-        options.update(_written(dialect, name, value))
+        options.update(_written(dialect, name, _sayable(name, value)))
     return options
+
+
+def _sayable(name: str, value: Any) -> Any:
+    """Return *value*; Python reads more as JSON than it can be sent as again."""
+    try:
+        json.dumps({name: value}, allow_nan=False, ensure_ascii=False).encode()
+    except ValueError as error:
+        raise Refusal(
+            400, "invalid_parameter", f"{name!r} is no JSON: {error}", param=name
+        ) from error
+    return value
 
 
 def _written(dialect: Any, name: str, value: Any) -> Json:

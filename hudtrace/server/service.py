@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hudtrace.chat.scenario_chat import run_scenario_chat_interactive
+from hudtrace.messages import encodable
 from hudtrace.server.bodies import ChatMessage
 from hudtrace.server.errors import Refusal, refusal_of
 from hudtrace.server.sessions import Sessions
@@ -152,7 +153,7 @@ def read_messages(messages: Sequence[ChatMessage]) -> Said:
 
 def _text(message: ChatMessage, place: int) -> str:
     if not isinstance(message.content, list):
-        return message.content or ""
+        return encodable(message.content or "")
     texts = []
     for part in message.content:
         text = part.get("text")
@@ -165,4 +166,4 @@ def _text(message: ChatMessage, place: int) -> str:
                 param=f"messages.{place}.content",
             )
         texts.append(text)
-    return "\n".join(texts)
+    return encodable("\n".join(texts))

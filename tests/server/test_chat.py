@@ -217,6 +217,21 @@ def test_texts_in_parts_and_no_text_at_all(serve: Serve) -> None:
     assert second == "What are the initials of the CEO of HUD?"
 
 
+def test_half_characters(serve: Serve) -> None:
+    """Text that UTF-8 cannot say is sent with marks in its place, also later on."""
+    server = serve([say("a"), say("b")])
+    half = [{"role": r, "content": "\ud83d!"} for r in ("system", "user")]
+    headers = {"content-type": "application/json"}
+    first = json.dumps({"messages": half, **HUD})
+    begun = server.post("/v1/chat/completions", content=first, headers=headers)
+    assert begun.status_code == 200, begun.text
+    more = {"messages": half, "thread_id": begun.json()["hud"]["thread_id"]}
+    more_text = json.dumps(more)
+    answer = server.post("/v1/chat/completions", content=more_text, headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert text_of(server.model.requests[-1].conversation[-1]) == "\ufffd!"
+
+
 def test_steps_and_what_stopped_an_answer(serve: Serve) -> None:
     """`max_steps` bounds the turns of an answer, which says so."""
     server = serve([LOOKUP] * 3)

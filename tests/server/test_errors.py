@@ -94,6 +94,13 @@ ROWS: dict[str, Row] = {
         chat(**HUD, n=2),
         *(400, "unsupported_parameter", "n", "one answer"),
     ),
+    "a number that is none": (
+        raw(
+            b'{"messages": [], "scenario": "initials", "scenario_args": '
+            b'{"company": "HUD"}, "temperature": NaN}'
+        ),
+        *(400, "invalid_parameter", "temperature", "no JSON"),
+    ),
     "unknown tool": (
         tool("scenario_stop"),
         *(400, "unknown_tool", "name", "there are: scenario_list"),
