@@ -23,8 +23,8 @@ from google.adk.agents import Agent
 from google.adk.models.google_llm import Gemini
 
 import hud
+from hud.frameworks import adk
 from hud.testing import ScriptedModel, call, say
-from hudtrace.frameworks import adk
 
 env = hud.Environment("trivia")
 

@@ -23,8 +23,8 @@ import autogen
 from autogen import AssistantAgent, UserProxyAgent
 
 import hud
+from hud.frameworks import autogen as hud_autogen
 from hud.testing import ScriptedModel, call, say
-from hudtrace.frameworks.autogen import keep_context
 
 env = hud.Environment("trivia")
 
@@ -51,7 +51,7 @@ Model = dict[str, str]
 
 async def two_agents(ctx: hud.EvalContext, model: Model) -> None:
     """Let two agents talk, as on the page: one asks the model, one has the tools."""
-    keep_context()  # they ask the model in a thread, which else has lost the eval
+    hud_autogen.keep_context()  # they ask the model in a thread, which else has lost the eval
     # Without `cache_seed` replies are replayed from a file.
     config = {"config_list": [model], "cache_seed": None}
     assistant = AssistantAgent(name="assistant", llm_config=config)

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from hudtrace.frameworks.agent_tool import required
 from hudtrace.frameworks.arguments import Arguments, arguments_model
+from hudtrace.frameworks.results import shows
 from hudtrace.frameworks.schemas import closed, restored
+from hudtrace.tools import ToolResult
 
 if TYPE_CHECKING:
     from hudtrace.frameworks.agent_tool import AgentTool
@@ -35,7 +37,22 @@ def _action(tool: AgentTool) -> Callable[..., Any]:
         result = await tool.run(restored(params.sent(), tool.schema))
         if result.is_error:
             return ActionResult(error=result.text)
-        return ActionResult(extracted_content=result.text, include_in_memory=True)
+        said = {"extracted_content": result.text, "include_in_memory": True}
+        if shows(result) and "images" in ActionResult.model_fields:
+            said["images"] = _images(tool.name, result)
+        return ActionResult(**said)
 
     action.__name__ = tool.name
     return action
+
+
+def _images(name: str, result: ToolResult) -> list[dict[str, str]]:
+    """Return the images of *result*; their names tell browser-use what they are."""
+    shown = [block for block in result.content if block["type"] == "image"]
+    return [
+        {
+            "name": f"{name}-{number}.{block['mimeType'].rpartition('/')[2]}",
+            "data": block["data"],
+        }
+        for number, block in enumerate(shown, 1)
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import shutil
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contract import BARE, HARD, People, check_trace, framework, tree
+from contract import BARE, HARD, PNG, People, check_trace, framework, tree
 from page_code import GATEWAY, PAGE, run, snippet
 
 import hudtrace as hud
@@ -175,6 +176,18 @@ async def test_a_failing_tool() -> None:
     failed = "broken error=hudtrace.errors.ToolError"
     check_trace(spans, ctx.result, tree("gpt-4o", ["slow", "slow"], [failed], []))
     assert "this tool is broken: rust" in json.dumps(model.requests[2])
+
+
+@new
+async def test_an_image() -> None:
+    """An image that a tool returns goes on to the model."""
+    people = People()
+    script = [act({"photo": {"person": "Jay"}}), done("all done")]
+    with ScriptedModel(script) as model:
+        async with hud.eval(people.task) as ctx:
+            await ctx.submit(await agent(ctx, model, **tools(ctx)).run(max_steps=4))
+    encoded = base64.b64encode(PNG).decode()
+    assert f"data:image/png;base64,{encoded}" in json.dumps(model.requests[1])
 
 
 async def test_without_an_answer(task: hud.Task) -> None:

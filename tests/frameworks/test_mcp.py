@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,15 @@ pytestmark = pytest.mark.usefixtures("store")
 def member(thing: Any, camel: str, snake: str) -> Any:
     """Read a member that mcp 1.x and 2.x spell each in their way."""
     return getattr(thing, snake) if hasattr(thing, snake) else getattr(thing, camel)
+
+
+def test_the_documented_name() -> None:
+    """`hud.frameworks` has what `hudtrace.frameworks` has."""
+    from hud.frameworks import mcp
+
+    assert mcp is importlib.import_module("hudtrace.frameworks.mcp")
+    with pytest.raises(ImportError, match="nothing"):
+        from hud.frameworks import nothing  # noqa: F401
 
 
 async def test_tools() -> None:
