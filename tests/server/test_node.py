@@ -1,0 +1,79 @@
+"""The official Node packages: `openai`, and the SDK of MCP."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from server_kit import Serve
+
+from hudtrace.messages import text_of
+from hudtrace.testing import ScriptedRequest, call, say
+from hudtrace.testing.scripts import ScriptedReply
+
+pytestmark = pytest.mark.slow
+HERE = Path(__file__).parent / "node"
+
+
+@pytest.fixture(scope="module")
+def node() -> Path:
+    """A folder with the scripts and what they need, in the user's cache."""
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        pytest.skip("node and npm are not installed")
+    wanted = hashlib.sha256((HERE / "package.json").read_bytes()).hexdigest()[:12]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = cache / "hudtrace" / f"node-{wanted}"
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in HERE.iterdir():
+        shutil.copy(file, folder)
+    if not (folder / "ready").exists():
+        done = subprocess.run(
+            ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        if done.returncode:
+            pytest.skip(f"npm cannot install the packages: {done.stderr[-300:]}")
+        (folder / "ready").touch()
+    return folder
+
+
+def run(folder: Path, script: str, origin: str) -> Any:
+    done = subprocess.run(
+        ["node", script, origin], cwd=folder, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_openai_package(serve: Serve, node: Path) -> None:
+    """Begin, go on, stream, be refused, finish."""
+    lookup = call(("lookup_ceo", {"company": "HUD"}))
+    server = serve([lookup, say("Jay Ram"), say("Hm."), say("It is JR")])
+    assert run(node, "chat.mjs", server.origin) == {
+        "first": "Jay Ram",
+        "second": "Hm.",
+        "text": "It is JR",
+        "same": True,
+        "refused": [400, "missing_scenario", "scenario"],
+        "reward": 1.0,
+    }
+
+
+def test_the_mcp_sdk(serve: Serve, node: Path) -> None:
+    """Two clients at once list and call the tools, with the right reward each."""
+
+    def answer(request: ScriptedRequest) -> ScriptedReply:
+        return say("JR" if "HUD" in text_of(request.conversation[0]) else "?")
+
+    right, wrong = run(node, "mcp.mjs", serve(answer).origin)
+    assert (right["reward"], wrong["reward"]) == (1, 0)
+    assert len(right["tools"]) == 4
