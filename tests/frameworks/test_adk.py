@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -120,6 +121,30 @@ async def test_sync_inside_a_running_loop() -> None:
         kept = [line for line in lines if not line.endswith(tuple(AROUND))]
         expected = "\n".join(kept).replace("│        ", "│  ")
     check_trace(spans, ctx.result, expected)
+
+
+@pytest.mark.timeout(30)
+def test_in_sync_code() -> None:
+    """In a sync eval both `asyncio.run` of the helper and `Runner.run` work."""
+    people = People()
+    script = [call(("slow", {"label": "one"})), say("first"), say("all done")]
+    with ScriptedModel(script) as model, captured_spans() as spans:
+        with hud.eval(people.task) as ctx:
+            helper = agent(ctx, model)
+            assert asyncio.run(adk.run(helper, ctx.prompt)) == "first"
+            runner = InMemoryRunner(agent=helper)
+            session = asyncio.run(
+                runner.session_service.create_session(
+                    app_name=runner.app_name, user_id="u"
+                )
+            )
+            ctx.submit(events_of(runner, session, "Once more."))
+    assert ctx.answer == "all done"
+    assert ctx.result.reward == 1.0
+    assert {span.trace_id for span in spans} == {ctx.trace_id}
+    names = [span.name for span in spans]
+    assert names.count(f"chat {model.model}") == 3
+    assert names.count("execute_tool slow") == 1
 
 
 async def test_results(task: hud.Task) -> None:
