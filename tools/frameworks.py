@@ -112,10 +112,11 @@ def prepare(chosen: Set) -> None:
     installed = chosen.constraints.read_bytes()
     if not _is_current(chosen, "installed", sys.version.encode(), installed):
         print(f"setting up {chosen.venv} …", file=sys.stderr, flush=True)
+        shutil.rmtree(chosen.venv, ignore_errors=True)
         if UV:
-            _call(UV, "venv", "-q", "--clear", "--python", sys.executable, chosen.venv)
+            _call(UV, "venv", "-q", "--python", sys.executable, chosen.venv)
         else:
-            _call(sys.executable, "-m", "venv", "--clear", chosen.venv)
+            _call(sys.executable, "-m", "venv", chosen.venv)
         _install(chosen, "--no-deps", "-r", chosen.constraints)
         _note(chosen, "installed", sys.version.encode(), installed)
         print(f"made in {time.monotonic() - made:.0f} s", file=sys.stderr, flush=True)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
-
-from google.adk.runners import Runner
-from google.adk.sessions import InMemorySessionService
-from google.adk.tools import FunctionTool
-from google.genai import types
+from typing import Any
 
 from hudtrace.answers import answer_of
+from hudtrace.frameworks.agent_tool import AgentTool, required
 
-if TYPE_CHECKING:
-    from hudtrace.frameworks.agent_tool import AgentTool
+required("google.adk", "hudtrace[adk]")
+
+from google.adk.runners import Runner  # noqa: E402
+from google.adk.sessions import InMemorySessionService  # noqa: E402
+from google.adk.tools import FunctionTool  # noqa: E402
+from google.genai import types  # noqa: E402
 
 _APP = "hudtrace"
 _USER = "user"

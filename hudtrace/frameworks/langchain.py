@@ -53,7 +53,7 @@ def parse(native: object) -> ToolCall | None:
 
 def reply(call: ToolCall, result: ToolResult) -> Any:
     """Return *result* as the `ToolMessage` that answers *call*."""
-    messages = required("langchain_core.messages", "langchain-core")
+    messages = required("langchain_core.messages", "hudtrace[langchain]")
     return messages.ToolMessage(
         content=_content(result),
         tool_call_id=call.id or "",
@@ -76,7 +76,7 @@ def _content(result: ToolResult) -> Any:
 
 @functools.cache
 def _tool_class() -> Any:
-    langchain = required("langchain_core.tools", "langchain-core")
+    langchain = required("langchain_core.tools", "hudtrace[langchain]")
     from pydantic import PrivateAttr
 
     def outcome(result: ToolResult) -> Any:

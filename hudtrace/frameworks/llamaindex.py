@@ -26,7 +26,7 @@ def export(tools: Iterable[AgentTool]) -> list[Any]:
 
 
 def _export(tool: AgentTool) -> Any:
-    kinds = required("llama_index.core.tools", "llama-index-core")
+    kinds = required("llama_index.core.tools", "hudtrace[llamaindex]")
 
     # By keyword alone: where there is one argument, LlamaIndex tries it by
     # position first, whatever name the model gave it.
@@ -59,7 +59,7 @@ def parse(native: object) -> ToolCall | None:
 
 def reply(call: ToolCall, result: ToolResult) -> Any:
     """Return *result* as the chat message of role `tool` that answers *call*."""
-    llms = required("llama_index.core.llms", "llama-index-core")
+    llms = required("llama_index.core.llms", "hudtrace[llamaindex]")
     return llms.ChatMessage(
         role=llms.MessageRole.TOOL,
         content=_content(result),
@@ -73,10 +73,10 @@ def _content(result: ToolResult) -> Any:
     The text names the images, for models that are sent the text alone. Versions
     that know text alone get that.
     """
-    kinds = required("llama_index.core.tools", "llama-index-core")
+    kinds = required("llama_index.core.tools", "hudtrace[llamaindex]")
     if not shows(result) or "blocks" not in kinds.ToolOutput.model_fields:
         return told(result)
-    llms = required("llama_index.core.llms", "llama-index-core")
+    llms = required("llama_index.core.llms", "hudtrace[llamaindex]")
     images = [
         llms.ImageBlock(
             image=base64.b64decode(block.get("data", "")),

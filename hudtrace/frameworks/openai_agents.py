@@ -15,7 +15,7 @@ def export(tools: Iterable[AgentTool]) -> list[Any]:
 
     Strict mode is off: it changes schemas, and refuses those with maps.
     """
-    agents = required("agents", "openai-agents")
+    agents = required("agents", "hudtrace[agents]")
     return [_export(agents, tool) for tool in tools]
 
 
