@@ -73,6 +73,10 @@ class AgentTool:
             self.name, read, id, problem, arguments if native is None else native
         )
 
+    def __deepcopy__(self, memo: Any) -> AgentTool:
+        """Return the tool itself: frameworks copy their tools, an eval is one."""
+        return self
+
     def __repr__(self) -> str:
         return f"AgentTool({self.name!r})"
 

@@ -154,6 +154,16 @@ async def test_the_same_call_again() -> None:
     assert len(ctx.tool_calls) == 2
 
 
+async def test_a_copy(task: hud.Task) -> None:
+    """A copied tool runs in the same eval."""
+    async with hud.eval(task) as ctx:
+        for tool in (*ctx.as_crewai_tools(), *ctx.as_langchain_tools()):
+            made = tool.model_copy()
+            assert await asyncio.to_thread(made.run, company="HUD") == "Jay Ram"
+        await ctx.submit("JR")
+    assert len(ctx.tool_calls) == 2
+
+
 async def test_langchain_still_runs_them(task: hud.Task) -> None:
     """Tools that are both are LangChain's as before, for a call and for arguments."""
     async with hud.eval(task) as ctx:
