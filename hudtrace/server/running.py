@@ -55,6 +55,7 @@ def run(
         access_log=False,
         timeout_graceful_shutdown=int(grace + _MARGIN),
         lifespan="on",
+        ws="none",
     )
     with listening:
         _Server(config, grace).run(sockets=[listening])

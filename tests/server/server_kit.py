@@ -39,6 +39,7 @@ class Server:
     def __enter__(self) -> Server:
         self._thread.start()
         assert self._up.wait(20)
+        assert self._thread.is_alive(), "the server could not start"
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -68,16 +69,22 @@ class Server:
         return self.post(f"/v1/sessions/{id}/finish", **options)
 
     def _run(self) -> None:
-        asyncio.run(self._serve())
+        try:
+            asyncio.run(self._serve())
+        finally:
+            self._up.set()
 
     async def _serve(self) -> None:
         async with contextlib.AsyncExitStack() as stack:
             client = self._client()
             if hasattr(client, "__aenter__"):
                 await stack.enter_async_context(client)
+            for each in (client, getattr(client, "aio", None)):
+                if hasattr(each, "aclose"):  # one of google-genai
+                    stack.push_async_callback(each.aclose)
             app = self._env.agent_app(client=client, **self._options)
             self.service = app.state.service
-            config = uvicorn.Config(app, log_level="warning", lifespan="on")
+            config = uvicorn.Config(app, log_level="warning", lifespan="on", ws="none")
             self._uvicorn = uvicorn.Server(config)
             serving = asyncio.create_task(self._uvicorn.serve([self._socket]))
             while not self._uvicorn.started:  # noqa: ASYNC110
