@@ -44,6 +44,7 @@ bench: $(VENV)/.test  ## print the benchmark tables (half an hour)
 	$(BIN)/python -m benchmarks.imports
 	$(BIN)/python -m benchmarks.calls
 	$(BIN)/python -m benchmarks.queries
+	$(BIN)/python -m benchmarks.server
 
 test-lowest:  ## run the tests with the oldest dependencies that are allowed
 	@$(MAKE) --no-print-directory VENV=.venv-lowest CONSTRAINTS=constraints/lowest.txt \
