@@ -50,6 +50,20 @@ def rewarding(reward: Any) -> hud.Task:
     return scenario_env(one)
 
 
+@pytest.mark.parametrize(("answer", "reward"), [("JR", 1.0), (None, None)])
+async def test_an_eval_that_nobody_goes_on_with(
+    task: hud.Task, answer: str | None, reward: float | None
+) -> None:
+    """`EvalAbandoned` in the body: graded if there is an answer, and no failure of it."""
+    ctx = hud.eval(task, on_error="record")
+    async with ctx:
+        if answer is not None:
+            await ctx.submit(answer)
+        raise hud.errors.EvalAbandoned("the user has left")
+    assert (ctx.result.outcome, ctx.result.reward) == ("abandoned", reward)
+    assert ctx.result.failure == "cancelled"
+
+
 async def test_answer_is_graded(task: hud.Task) -> None:
     """The body submits, leaving the block grades, and the result has it all."""
     async with hud.eval(task, agent="solver@2", model="m", variant="v") as ctx:

@@ -18,8 +18,9 @@ from hudtrace.server.bodies import (
     WithSession,
 )
 from hudtrace.server.errors import Refusal, refusal_of
+from hudtrace.server.messages import Sent
 from hudtrace.server.service import Service
-from hudtrace.server.session import Sent, Session
+from hudtrace.server.session import Session
 from hudtrace.server.shapes import calls_of, meta_of, scenario_list, usage_of
 
 Json = dict[str, Any]

@@ -57,10 +57,8 @@ class Service:
 
         Raises `Refusal`, also for what the scenario's set-up raises.
         """
-        options = self.options
-        name = scenario
-        if name not in self.environment.scenarios:
-            name = scenario.removeprefix(f"{self.environment.name}:")
+        options, name = self.options, self.scenario_named(scenario)
+        assert name is not None
         try:
             task = self.environment.task(name, args)
         except Exception as error:
@@ -88,6 +86,12 @@ class Service:
             raise refusal_of(error, trace) from error
         session.system_prompt = system_prompt
         return session
+
+    def scenario_named(self, name: str | None) -> str | None:
+        """Return the short name of a scenario, which may be given with the environment's."""
+        if name is None or name in self.environment.scenarios:
+            return name
+        return name.removeprefix(f"{self.environment.name}:")
 
     def find(self, id: str) -> Session:
         """Return an open session; raises `Refusal` saying what became of it."""

@@ -7,52 +7,22 @@ import contextlib
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as otel_context
-from opentelemetry import trace
 
 from hudtrace import semconv
 from hudtrace.chat.events import ChatEvent, ChatReply, Done
 from hudtrace.errors import EnvironmentFailure, EvalAbandoned, SessionFinished
 from hudtrace.messages import Usage
 from hudtrace.server.errors import TurnTimeout
+from hudtrace.server.messages import HOW_IT_ENDED, Sent, short
 from hudtrace.tracing.episode import REQUEST, current_episode
 
 if TYPE_CHECKING:
     from hudtrace.chat.scenario_chat import ScenarioChat
     from hudtrace.result import EvalResult
-
-#: How a session has ended, by the value of `hud.session.end_reason`.
-HOW_IT_ENDED = {
-    "finished": "is finished",
-    "limit": "has reached a limit and is graded",
-    "expired": "has expired: nobody had sent anything for too long",
-    "failed": "has ended, since it could not go on",
-    "disconnected": "has ended, since its client left before the first answer",
-    "server_shutdown": "has ended, since the server is shutting down",
-}
-
-
-@dataclass(eq=False)
-class Sent:
-    """One message of a client, and what becomes of it.
-
-    `events` gets what is streamed, and None at the end. `request` are options in
-    the form of the API behind; with `model` and `max_steps` they hold for this
-    message alone.
-    """
-
-    text: str | None
-    model: str | None = None
-    request: Mapping[str, Any] | None = None
-    max_steps: int | None = None
-    events: asyncio.Queue[ChatEvent | None] | None = None
-    caller: trace.Span = field(default_factory=trace.get_current_span)
-    reply: asyncio.Future[ChatReply] = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
 
 
 @dataclass(frozen=True)
@@ -352,8 +322,3 @@ class Session:
         episode.takes_lost_calls = False
         episode.root.set_attribute(semconv.SESSION_ID, short(self.id))
         return episode.root
-
-
-def short(id: str) -> str:
-    """Return the first digits of an id: enough to know it, too few to use it."""
-    return id[:8]

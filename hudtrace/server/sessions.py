@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hudtrace.errors import SessionFinished, TooManySessions, UnknownSession
-from hudtrace.server.session import HOW_IT_ENDED, Session, short
+from hudtrace.server.messages import HOW_IT_ENDED, short
+from hudtrace.server.session import Session
 from hudtrace.server.shapes import report_of
 
 if TYPE_CHECKING:

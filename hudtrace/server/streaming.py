@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from hudtrace.chat.events import ToolReturned
-    from hudtrace.server.session import Sent, Session
+    from hudtrace.server.messages import Sent
+    from hudtrace.server.session import Session
 
 Json = dict[str, Any]
 T = TypeVar("T")

@@ -151,6 +151,45 @@ async def test_steps_of_one_message(
     assert chat.result.reward == 1.0
 
 
+async def test_options_of_one_message(
+    env: hud.Environment, api: str, connect: Connect
+) -> None:
+    """Model, options and steps can be given for a message; they hold for it alone."""
+    script = [say("one"), LOOKUP, say("two")]
+    with ScriptedModel(script) as model:
+        async with open_chat(
+            env, connect(model), api, request={"temperature": 0.25}
+        ) as chat:
+            await chat.send("a")
+            changed = {"model": "other", "request": {"temperature": 0.75}}
+            async for event in chat.send_stream("b", **changed, max_steps=1):
+                last = event
+            assert last.type == "done"
+            assert last.reply.stopped_by == "turns"
+            await chat.send("c")
+
+    def temperature(request: Any) -> Any:
+        return {**request, **request.get("generationConfig", {})}["temperature"]
+
+    assert [temperature(r) for r in model.requests] == [0.25, 0.75, 0.25]
+    if api != "gemini":  # the model is in the path there
+        assert [r["model"] for r in model.requests] == ["m", "other", "m"]
+
+
+async def test_a_bad_option_of_a_message(
+    env: hud.Environment, api: str, connect: Connect
+) -> None:
+    """It is refused before anything is sent, and the chat goes on."""
+    with ScriptedModel([say("JR")]) as model:
+        async with open_chat(env, connect(model), api) as chat:
+            with pytest.raises(ValueError, match="a chat sets this itself"):
+                await chat.send("a", request={"model": "x"})
+            with pytest.raises(ValueError, match="max_steps=0"):
+                await chat.send("a", max_steps=0)
+            await chat.send("a")
+    assert len(model.requests) == 1
+
+
 async def test_messages_wait_for_each_other(
     env: hud.Environment, api: str, connect: Connect
 ) -> None:

@@ -16,7 +16,9 @@ import pytest
 import uvicorn
 
 import hudtrace as hud
-from hudtrace.testing import ScriptedModel
+from hudtrace.messages import text_of
+from hudtrace.testing import ScriptedModel, ScriptedRequest, call, say
+from hudtrace.testing.scripts import ScriptedReply
 
 HUD = {"scenario": "initials", "scenario_args": {"company": "HUD"}}
 
@@ -141,3 +143,51 @@ def connect() -> Iterator[Callable[[Server], openai.OpenAI]]:
             )
 
         yield client
+
+
+def repeat(request: ScriptedRequest) -> ScriptedReply:
+    """Look something up first, then say again all that the user has said."""
+    said = [text_of(m) for m in request.conversation if m["role"] == "user"]
+    if len(request.conversation) == 1:
+        return call(("lookup_ceo", {"company": said[0].split()[-1]}))
+    return say(" ".join(text.split()[-1] for text in said), delay=0.02)
+
+
+async def converse(server: Server, number: int, client: openai.AsyncOpenAI) -> Any:
+    """Run a session of three messages; its answers are its own; return the report."""
+    id = None
+    for turn in range(3):
+        answer: Any = await client.chat.completions.create(
+            model="gpt-4o",
+            messages=[{"role": "user", "content": f"{turn} is JR{number}.{turn}"}],
+            extra_body=HUD if id is None else {"thread_id": id},
+        )
+        expected = " ".join(f"JR{number}.{t}" for t in range(turn + 1))
+        assert answer.choices[0].message.content == expected
+        id = answer.hud["session_id"]
+    async with httpx.AsyncClient(timeout=60) as http:
+        url = f"{server.origin}/v1/sessions/{id}/finish"
+        report = (await http.post(url)).json()
+    assert report["answer"] == expected
+    return report
+
+
+async def converse_at_once(server: Server, count: int) -> list[Any]:
+    """Run many sessions at the same time."""
+    async with openai.AsyncOpenAI(
+        base_url=f"{server.origin}/v1", api_key="k", timeout=120
+    ) as client:
+        running = (converse(server, number, client) for number in range(count))
+        return await asyncio.gather(*running)
+
+
+#: The spans of such a session, by name.
+SPANS = [
+    *["chat gpt-4o"] * 4,
+    "eval trivia:initials",
+    "execute_tool lookup_ceo",
+    "invoke_agent agent",
+    "reward",
+    "setup",
+    *["turn"] * 4,
+]

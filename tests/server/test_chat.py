@@ -165,6 +165,34 @@ def test_other_apis_behind(serve: Serve, api: Any) -> None:
     assert server.finish(answer.json()["hud"]["session_id"]).json()["reward"] == 1.0
 
 
+def test_a_client_that_blocks(serve: Serve) -> None:
+    """A sync client can be behind too; others are served meanwhile."""
+
+    def client(model: ScriptedModel) -> Any:
+        return openai.OpenAI(base_url=model.url, api_key="k")
+
+    server = serve([LOOKUP, say("JR")], make_client=client)
+    assert server.finish(server.begin()).json()["reward"] == 1.0
+
+
+def test_a_stream_that_is_quiet(
+    serve: Serve, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Comments keep the connection alive while the model is silent; clients skip them."""
+    monkeypatch.setattr("hudtrace.server.streaming._QUIET", 0.1)
+    server = serve([say("a", delay=0.5), say("b", delay=0.5)])
+    answer = server.say("Go.", **HUD, stream=True).text
+    assert answer.count(": still here\n\n") >= 2
+    (session,) = server.service.sessions.listed()
+    chunks = connect(server).chat.completions.create(
+        model="gpt-4o",
+        messages=BEGIN,
+        stream=True,
+        extra_body={"thread_id": session.id},
+    )
+    assert "".join(c.choices[0].delta.content or "" for c in chunks) == "b"
+
+
 def test_options_hold_for_one_message(serve: Serve) -> None:
     """Options of a request go to the model, and not on to the next message."""
     server = serve([say("a"), say("b")], request={"top_p": 0.5})
