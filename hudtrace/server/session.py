@@ -96,8 +96,8 @@ class Session:
 
     @property
     def expired(self) -> bool:
-        """Whether it has been idle for longer than it may be."""
-        return self.idle_seconds > self._ttl
+        """Whether it is open, and idle for longer than it may be."""
+        return self.is_open and self.idle_seconds > self._ttl
 
     # What clients do ---------------------------------------------------------
 
@@ -162,6 +162,7 @@ class Session:
         try:
             async with self.chat:
                 root = self._opened_root()
+                self._used = time.monotonic()
                 self._ready.set_result(None)
                 try:
                     await self._serve()

@@ -87,7 +87,7 @@ class Sessions:
         session = self._open.get(id)
         if session is None:
             self._refuse(id)
-        if session.ending is None and session.expired:
+        if session.expired:
             session.end("expired")
         if session.ending is not None:
             raise _finished(id, session.ending)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from typing import Any
 
 import openai
@@ -11,7 +12,7 @@ import pytest
 from server_kit import HUD, Serve
 
 import hudtrace as hud
-from hudtrace.errors import ConfigurationError
+from hudtrace.errors import ConfigurationError, MissingExtra
 from hudtrace.testing import ScriptedModel, say
 
 PATHS = ("/scenarios", "/v1/models", "/v1/sessions", "/openapi.json", "/mcp/tools")
@@ -113,6 +114,15 @@ def test_a_public_address_needs_a_key(env: hud.Environment, host: str) -> None:
         with pytest.raises(ConfigurationError, match="can be reached from other"):
             env.serve_as_agent(client=client, model="m", host=host, port=0)
         client.close()
+
+
+def test_without_the_extra(
+    env: hud.Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is missing is named, with the line that installs it."""
+    monkeypatch.setitem(sys.modules, "fastapi", None)
+    with pytest.raises(MissingExtra, match=r"'fastapi'.*hudtrace\[server\]"):
+        env.agent_app(client=None, model="m")
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,16 @@ def test_a_process_that_is_killed(tmp_path: Path) -> None:
     assert main(["store", "check", "--store", str(store)]) == 0
 
 
+def test_a_public_address_when_asked_for(tmp_path: Path) -> None:
+    """`allow_unauthenticated=True` binds it, and any name of the machine will do."""
+    options: Any = {"host": "0.0.0.0", "allow_unauthenticated": True}
+    with ScriptedModel([]) as model:
+        with process(*trivia(model, **options), store=tmp_path / "t.db") as server:
+            url = server.url.replace("0.0.0.0", "127.0.0.1")
+            answer = httpx.get(f"{url}/scenarios", headers={"host": "evals.lan"})
+            assert answer.status_code == 200
+
+
 def test_the_command(tmp_path: Path) -> None:
     """`hudtrace serve` serves an environment of a module, with a key if one is set."""
     with ScriptedModel([say("JR")]) as model:

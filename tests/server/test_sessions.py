@@ -180,6 +180,36 @@ def test_a_limit_ends_the_session_graded(serve: Serve) -> None:
     assert (report["stopped_by"], report["reward"]) == ("tool_calls", 1.0)
 
 
+def test_time_that_runs_out_between_messages(serve: Serve) -> None:
+    """A limit on time ends an idle session too, with its last answer graded."""
+    server = serve([say("JR")], limits=hud.Limits(time=0.5))
+    id = server.begin()
+    until(lambda: not server.service.sessions._open)
+    assert server.say("More?", thread_id=id).status_code == 404
+    report = server.finish(id).json()
+    assert (report["stopped_by"], report["reward"]) == ("time", 1.0)
+
+
+def test_a_slow_set_up_and_a_slow_grader(serve: Serve) -> None:
+    """Neither counts as idle, however short a session's life is."""
+    env = hud.Environment("slow")
+
+    @env.scenario("slow")
+    def slow() -> Any:
+        time.sleep(0.6)
+        answer = yield "Say."
+        time.sleep(0.6)
+        yield 1.0 if answer == "x" else 0.0
+
+    server = serve([say("x")], env=env, session_ttl=0.3)
+    id = server.begin(scenario="slow", scenario_args={})
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(server.finish, id)
+        time.sleep(0.45)
+        reports = [server.finish(id), first.result()]
+    assert [report.json()["reward"] for report in reports] == [1.0, 1.0]
+
+
 def test_ids_are_shown_whole_only_behind_a_key(serve: Serve) -> None:
     """Whoever reads the list could else send to the sessions of others."""
     server = serve([say("a")])

@@ -74,6 +74,12 @@ def bare(n: int) -> int:
     return double(n)
 
 
+def served(client: object) -> object:
+    options = hud.Limits(turns=3)
+    env.serve_as_agent(client=client, model="m", port=0, limits=options, max_steps=3)
+    return env.agent_app(client=client, model="m", api_key="k", models=["n"])
+
+
 try:
     hud.configure(store="off")
 except hud.errors.ConfigurationError as error:
