@@ -27,7 +27,9 @@ class McpEndpoint:
     """An ASGI application that speaks MCP, of every version that the package does.
 
     It keeps no state of its own between requests: which session a call is for, its
-    arguments say. It runs on the first request's loop until `close`.
+    arguments say. Closing the connection stops a call; the `notifications/cancelled`
+    of older versions of the protocol cannot, as it does not say whose call it means.
+    It runs on the first request's loop until `close`.
     """
 
     def __init__(self, service: Service) -> None:

@@ -56,6 +56,7 @@ class Session:
         self._answered = False
         self._answer_given: Any = None
         self._spent = Usage()
+        self._called = 0  # tool calls before the message that is answered
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     # What can be seen --------------------------------------------------------
@@ -200,6 +201,7 @@ class Session:
         if sent.reply.done():
             self._after_leaving(sent)
             return
+        self._called = len(self.chat.context.tool_calls)
         self._turn = turn = asyncio.create_task(self._say(sent))
         sent.reply.add_done_callback(lambda _: turn.cancel())
         try:
@@ -307,7 +309,8 @@ class Session:
             result.usage.cached_tokens - self._spent.cached_tokens,
         )
         answer = "" if result.answer is None else str(result.answer)
-        return ChatReply(answer, (), "stop", used, result.stopped_by)
+        called = self.chat.context.tool_calls[self._called :]
+        return ChatReply(answer, called, "stop", used, result.stopped_by)
 
     def _finished(self) -> SessionFinished:
         reason = self.ending or "failed"

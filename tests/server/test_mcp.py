@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import httpx
 import pytest
 from mcp.client import Client
 from mcp.shared.exceptions import MCPError
 from opentelemetry import trace
-from server_kit import HUD, Serve
+from server_kit import HUD, Serve, until
 
 from hudtrace.messages import text_of
 from hudtrace.testing import ScriptedRequest, call, say
@@ -85,6 +86,39 @@ async def test_parallel_clients(serve: Serve) -> None:
 
     found = await asyncio.gather(*map(run, ["HUD", "OpenAI"] * 4))
     assert found == [1.0, 0.0] * 4
+
+
+async def test_a_client_that_gives_up(serve: Serve) -> None:
+    """A call that is cancelled stops the turn, and the session goes on."""
+    server = serve([say("a"), say("late", delay=60), say("JR")])
+    async with Client(f"{server.origin}/mcp") as client:
+        first = await use(client, "scenario_start", **HUD)
+        ids = {"session_id": first["hud"]["session_id"]}
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await use(client, "scenario_send", message="lost", **ids)
+        second = await use(client, "scenario_send", message="Again.", **ids)
+        assert second["answer"] == "JR"
+        assert "lost" not in str(server.model.requests[-1])
+        assert (await use(client, "scenario_finish", **ids))["reward"] == 1.0
+
+
+def test_an_older_client_that_is_gone(serve: Serve) -> None:
+    """With the older protocol a closed connection stops the turn as well."""
+    server = serve([say("a"), say("late", delay=60), say("JR")])
+    id = server.begin()
+    arguments = {"session_id": id, "message": "lost"}
+    call = {"name": "scenario_send", "arguments": arguments}
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
+    headers = {
+        "accept": "application/json, text/event-stream",
+        "mcp-protocol-version": "2025-06-18",
+    }
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{server.origin}/mcp", json=body, headers=headers, timeout=1)
+    until(lambda: not server.service.sessions.listed()[0].busy, 5)
+    assert server.say("Again.", thread_id=id).status_code == 200
+    assert "lost" not in str(server.model.requests[-1])
 
 
 async def test_the_callers_trace_goes_on(serve: Serve, stored: Any) -> None:

@@ -91,7 +91,7 @@ def test_a_signal_while_nothing_goes_on(tmp_path: Path, sent: int) -> None:
 
 
 def test_streams_come_to_their_end(tmp_path: Path) -> None:
-    """A stream that ends within the grace time is not cut, and no new one begins."""
+    """A stream that ends within the grace time is not cut, and what it says is graded."""
     slow = say("one two three four five JR").but(chunk_delay=0.15)
     with ScriptedModel([slow]) as model:
         with process(*trivia(model, grace=10), store=tmp_path / "t.db") as server:

@@ -174,6 +174,7 @@ def test_a_limit_ends_the_session_graded(serve: Serve) -> None:
     assert answer.status_code == 200, answer.text
     meta = answer.json()["hud"]
     assert meta["stopped_by"] == "tool_calls"
+    assert [made["name"] for made in meta["tool_calls"]] == ["lookup_ceo"] * 2
     more = server.say("Go on.", thread_id=meta["session_id"])
     assert (more.status_code, more.json()["error"]["code"]) == (404, "session_limit")
     report = server.finish(meta["session_id"]).json()
