@@ -219,7 +219,7 @@ def test_a_key_in_a_providers_message_is_not_passed_on(serve: Serve) -> None:
 
 def test_an_answer_that_takes_too_long(serve: Serve) -> None:
     """504; the message counts as not sent, and the session goes on."""
-    server = serve([say("a"), say("late", delay=20), say("JR")], turn_timeout=1)
+    server = serve([say("a"), say("late", delay=60), say("JR")], turn_timeout=3)
     id = server.begin()
     check(server.say("Hm?", thread_id=id), 504, "turn_timeout", None, "not sent")
     assert server.say("Now?", thread_id=id).status_code == 200

@@ -116,7 +116,7 @@ def test_an_older_client_that_is_gone(serve: Serve) -> None:
     }
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{server.origin}/mcp", json=body, headers=headers, timeout=1)
-    until(lambda: not server.service.sessions.listed()[0].busy, 5)
+    until(lambda: not server.service.sessions.listed()[0].busy)
     assert server.say("Again.", thread_id=id).status_code == 200
     assert "lost" not in str(server.model.requests[-1])
 
