@@ -31,6 +31,8 @@ _MOVING = 10  # times as long for a loop that does not: it computes, or polls
 _LATE = 0.003  # seconds; a thread that computes lets another go on after five
 _AGAIN = 0.005  # seconds, for a loop that was found blocked before
 _EXIT_SECONDS = 1.0
+_LOOK = 1.0  # seconds between looks at whether the loop that has the work still lives
+_MAX_EXITS = 100  # that may come out of a loop of ours as it ends
 
 
 class Home:
@@ -61,10 +63,10 @@ class Home:
             for lane in self._lanes():
                 if await lane.takes_async(work):
                     break
-            await asyncio.wait([asyncio.wrap_future(work.done)])
+            await work.end_async()
         except BaseException:
             work.cancel()
-            await asyncio.wait([asyncio.wrap_future(work.done)])
+            await work.end_async()
             raise
         return work.outcome()
 
@@ -101,10 +103,10 @@ def _run_sync(start: Start[T], lanes: Iterator[_Lane]) -> T:
             for lane in lanes:
                 if lane.takes(work):
                     break
-            work.done.result()
+            work.end()
     except BaseException:
         work.cancel()
-        work.done.result()
+        work.end()
         raise
     return work.outcome()
 
@@ -145,6 +147,29 @@ class _Work(Generic[T]):
         elif self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(self._cancel)
+
+    def end(self) -> None:
+        """Wait until it is done, or lost with its loop."""
+        while not self._is_over():
+            with contextlib.suppress(TimeoutError):
+                self.done.result(_LOOK)
+
+    async def end_async(self) -> None:
+        """Do as `end`, without blocking the calling loop."""
+        done = asyncio.wrap_future(self.done)
+        while not self._is_over():
+            await asyncio.wait([done], timeout=_LOOK)
+
+    def _is_over(self) -> bool:
+        if self.done.done():
+            return True
+        loop = self._loop
+        if loop is None or not loop.is_closed() or loop in _ended:
+            return False
+        # Closed with the work in it; what ends a loop of ours ends the work before.
+        self._error = RuntimeError("the event loop was closed before its work was done")
+        self._start = self._task = None
+        return True
 
     def outcome(self) -> T:
         """Return the value or raise the error, when it is done."""
@@ -325,16 +350,31 @@ class _Background:
 def _run_forever(loop: asyncio.AbstractEventLoop) -> None:
     asyncio.set_event_loop(loop)
     try:
-        loop.run_forever()
-        left = asyncio.all_tasks(loop)
-        for task in left:
-            task.cancel()
-        if left:
-            loop.run_until_complete(asyncio.wait(left))
-        loop.run_until_complete(loop.shutdown_asyncgens())
+        while loop not in _ended:
+            _run_on(loop.run_forever)
+        for _ in range(_MAX_EXITS):
+            left = asyncio.all_tasks(loop)
+            for task in left:
+                task.cancel()
+            if not left or _run_on(loop.run_until_complete, asyncio.wait(left)):
+                break
+        _run_on(loop.run_until_complete, loop.shutdown_asyncgens())
     finally:
         asyncio.set_event_loop(None)
         loop.close()
+
+
+def _run_on(run: Callable[..., object], *args: Any) -> bool:
+    """Run a loop of ours; return False where an exit has come out of it.
+
+    A task raises SystemExit and KeyboardInterrupt to whoever waits for it, and out
+    of the loop as well: there it would end the work of everybody else.
+    """
+    try:
+        run(*args)
+    except (SystemExit, KeyboardInterrupt):
+        return False
+    return True
 
 
 _background = _Background()

@@ -101,7 +101,7 @@ class ScenarioRun:
             failure = error
             if not self._prompt.done():
                 _settle(self._prompt, error=error)
-                if isinstance(error, Exception):
+                if not isinstance(error, asyncio.CancelledError):
                     return None  # set-up raises it
             raise
         finally:
