@@ -211,7 +211,7 @@ class Store:
         self.journal = str(mode)
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute("PRAGMA wal_autocheckpoint = 4000")
-        db.execute("PRAGMA cache_size = -4000")
+        db.execute("PRAGMA cache_size = -2000")
         self._migrate(db)
 
     @contextlib.contextmanager
