@@ -24,8 +24,8 @@ from opentelemetry.trace.propagation.tracecontext import (
 
 from hudtrace import settings
 from hudtrace.runtime import get_runtime
-from hudtrace.tracing.episode import EPISODE, Episode, open_episodes
-from hudtrace.tracing.spans import STAMP, Stamp, current_span
+from hudtrace.tracing.episode import EPISODE, TURN, Episode, open_episodes
+from hudtrace.tracing.spans import STAMP, Stamp, current_span, without_span
 
 STAMPS = "hudtrace-stamps"
 _PROPAGATOR = TraceContextTextMapPropagator()
@@ -101,14 +101,16 @@ def _context_of(carrier: Mapping[str, str]) -> Context | None:
 
 def _here(ids: SpanContext, stamps: dict[str, Any]) -> Context:
     """Return the current context with the carried place in it."""
-    context = otel_context.get_current()
+    # What a copied context or a fork has brought along gives way to the carrier.
+    context = without_span(otel_context.get_current())
     episode = open_episodes.of_trace(ids.trace_id)
     span: ApiSpan = NonRecordingSpan(ids)
     if episode is not None:
         context = Context({**context, EPISODE: episode})
         span = _known_span(episode, ids) or span
     else:
-        context = Context({k: v for k, v in context.items() if k != EPISODE})
+        kept = {k: v for k, v in context.items() if k not in (EPISODE, TURN)}
+        context = Context(kept)
     return set_span_in_context(span, Context({**context, STAMP: Stamp(stamps)}))
 
 

@@ -42,6 +42,15 @@ def ask_elsewhere(carrier: Mapping[str, str], url: str, store: str) -> str | Non
         return ask(url)
 
 
+def ask_in_a_fork(pipe: Any, carrier: Mapping[str, str], url: str, store: str) -> None:
+    """Ask the model, in a process that has been forked inside an eval."""
+    hud.configure(store=store, quiet=True)
+    with hud.attach(carrier):
+        answer = ask(url)
+    hud.flush()
+    pipe.send(answer)
+
+
 def the_call(spans: list[queries.StoredSpan]) -> tuple[Any, Any]:
     """Return the model call of a trace, and its parent."""
     (call,) = [span for span in spans if span.name.startswith("chat ")]
@@ -103,6 +112,27 @@ def test_a_process_pool(
     assert parent.name == "invoke_agent agent"
     assert call.attributes["hud.task.id"] == task.id
     assert call.attributes["hud.phase"] == "agent"
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_worker(task: hud.Task, stored: Stored, store: Path) -> None:
+    """A fork inherits the eval; its call has its parent in the trace all the same."""
+
+    def work(url: str) -> Any:
+        fork = multiprocessing.get_context("fork")
+        mine, theirs = fork.Pipe()
+        where = (theirs, hud.propagate(), url, str(store))
+        process = fork.Process(target=ask_in_a_fork, args=where)
+        process.start()
+        assert mine.poll(60)
+        answer = mine.recv()
+        process.join()
+        return answer
+
+    result = run(task, work)
+    call, parent = the_call(stored(result.trace_id))
+    assert (parent.name, result.reward) == ("invoke_agent agent", 1.0)
+    assert call.attributes["hud.task.id"] == task.id
 
 
 def test_a_subprocess(task: hud.Task, stored: Stored, store: Path) -> None:

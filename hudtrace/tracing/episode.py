@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -104,15 +105,24 @@ class OpenEpisodes:
         """Return the open episode of a trace, None if it is not of this process."""
         with self._lock:
             for episode in self._open.values():
-                if episode.root.context.trace_id == trace_id:
+                same = episode.root.context.trace_id == trace_id
+                if same and not episode.inherited:
                     return episode
         return None
+
+    def after_fork(self) -> None:
+        """Note that those open now are the parent's: it ends them, and their turns."""
+        self._lock = threading.Lock()
+        for episode in self._open.values():
+            episode.inherited = True
+            episode._lock = threading.RLock()
 
     def __len__(self) -> int:
         return len(self._open)
 
 
 open_episodes = OpenEpisodes()
+os.register_at_fork(after_in_child=open_episodes.after_fork)
 
 
 def current_episode(context: Context | None = None) -> Episode | None:
@@ -158,6 +168,7 @@ class Episode:
         self.limit: Callable[[str], str | None] = _no_limit
         self.stop: Callable[[str], None] = _no_stop
         self.closed = False
+        self.inherited = False  # by a fork, from the process that runs it
         self.takes_lost_calls = True
         self.owner: object = None
         self.caller = _outside(otel_context.get_current())
@@ -270,7 +281,7 @@ class Episode:
             return None, context
         if stamp.attributes.get(semconv.PHASE) != semconv.PHASE_AGENT:
             return None, context
-        own = current_span(context) is self.agent_span
+        own = current_span(context) is self.agent_span and not self.inherited
         turn = self._open_turn(context, with_own_span=own)
         return turn, turn.context
 
