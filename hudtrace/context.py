@@ -188,7 +188,7 @@ class EvalContext(EvalView):
             self._identity,
             self,
             scenario,
-            scenario.tools(environment.tools),
+            environment,
             grade_on_error=self._grade_on_error,
         )
         if self._sync is not None:

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import sys
-import threading
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from hudtrace import dialects
 from hudtrace.errors import UnknownEnvironment, UnknownScenario
 from hudtrace.frameworks import mcp
 from hudtrace.hub import find_in_hub
+from hudtrace.mcp_servers import (
+    CALL_TIMEOUT,
+    CONNECT_TIMEOUT,
+    McpServer,
+    endpoint_of,
+    refuse_same_names,
+)
+from hudtrace.registry import Registry
 from hudtrace.scenario import Scenario
 from hudtrace.task import Task
 from hudtrace.tools import RunIn, Tool, digest_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import Unpack
 
     from fastapi import FastAPI
@@ -49,17 +58,32 @@ class Environment:
         self._tools: dict[str, Tool] = {}
         self._scenarios: dict[str, Scenario[Any]] = {}
         self._connected: list[Environment] = []
+        self._servers: list[McpServer] = []
         self._digest: str | None = None
 
     # What it has -------------------------------------------------------------
 
     @property
     def tools(self) -> Mapping[str, Tool]:
-        """The tools by name, those of connected environments included."""
+        """The tools by name, those of connected environments included.
+
+        Those of MCP servers are there once they are connected, which the first
+        episode's set-up does.
+        """
         merged: dict[str, Tool] = {}
         for other in self._connected:
             merged.update(other.tools)
+        for server in self._servers:
+            merged.update(server.tools)
         return {**merged, **self._tools}
+
+    @property
+    def servers(self) -> Sequence[McpServer]:
+        """The MCP servers that it has tools of, those of connected environments too."""
+        if not self._connected:
+            return self._servers
+        others = [server for other in self._connected for server in other.servers]
+        return [*others, *self._servers]
 
     @property
     def scenarios(self) -> Mapping[str, Scenario[Any]]:
@@ -72,12 +96,15 @@ class Environment:
     @property
     def is_reference(self) -> bool:
         """Whether it only names an environment that is defined elsewhere."""
-        return not (self._tools or self._scenarios or self._connected)
+        return not (self._tools or self._scenarios or self._connected or self._servers)
 
     @property
     def digest(self) -> str:
-        """A hash of the sources of tools and scenarios, 16 hexadecimal digits."""
-        if self._digest is None:
+        """A hash of the sources of tools and scenarios, 16 hexadecimal digits.
+
+        Of tools that servers have, the definitions count instead.
+        """
+        if self._digest is None or self.servers:
             parts = [f"{name} {tool.digest}" for name, tool in self.tools.items()]
             parts += [
                 f"{name} {scenario.grader_digest}"
@@ -167,10 +194,15 @@ class Environment:
         """Connect the installed or configured environment *name*; return self.
 
         Looks among the entry points of group `hudtrace.environments`, then in
-        `[tool.hudtrace.environments]` of the nearest pyproject.toml. Raises
-        `UnknownEnvironment` naming every place.
+        `[tool.hudtrace.environments]` of the nearest pyproject.toml, then at the hub
+        URL (`HUDTRACE_HUB_URL`): an MCP server that serves the environment, over
+        streamable HTTP; its tools become this environment's. `{name}` in the URL
+        stands for *name*. Raises `UnknownEnvironment` naming every place.
         """
         found = find_in_hub(name)
+        if isinstance(found, McpServer):
+            self._add_server(found)
+            return self
         if not isinstance(found, Environment):
             raise UnknownEnvironment(
                 f"{name!r} leads to {found!r:.80}, which is no hud.Environment"
@@ -179,6 +211,77 @@ class Environment:
             self._connected.append(found)
             self._digest = None
         return self
+
+    def connect_mcp(
+        self,
+        command: Sequence[str] | None = None,
+        *,
+        url: str | None = None,
+        name: str | None = None,
+        prefix: str = "",
+        include: Iterable[str] | None = None,
+        exclude: Iterable[str] = (),
+        env: Mapping[str, str] | None = None,
+        cwd: str | Path | None = None,
+        headers: Mapping[str, str] | None = None,
+        connect_timeout: float = CONNECT_TIMEOUT,
+        timeout: float | None = CALL_TIMEOUT,
+    ) -> Environment:
+        """Add the tools of an MCP server; return self.
+
+        Either a *command*, for example `["uvx", "mcp-server-git"]`, which is started
+        and spoken to over its pipes, or the *url* of a server that speaks streamable
+        HTTP. *env* is added to the few variables that a command inherits (such as
+        PATH and HOME), *cwd* is where it runs; *headers* go with each HTTP request.
+        Tools are called as the server calls them, with *prefix* before it; *include*
+        and *exclude* choose among the server's own names. *name* is the server's in
+        spans and errors.
+
+        Nothing is opened yet: the first episode connects in its set-up, in at most
+        *connect_timeout* seconds, and later ones share the connection, until the
+        environment or the process ends. A call may take *timeout* seconds. A server
+        that cannot be reached, or dies, makes `EnvironmentFailure`; the next episode
+        connects anew.
+
+        Raises `MissingExtra` without the extra `mcp`, TypeError or ValueError for
+        arguments that cannot be used.
+        """
+        server = McpServer(
+            endpoint_of(command, url, env=env, cwd=cwd, headers=headers),
+            name=name,
+            prefix=prefix,
+            include=include,
+            exclude=exclude,
+            connect_timeout=connect_timeout,
+            timeout=timeout,
+        )
+        self._add_server(server)
+        return self
+
+    async def connect(self) -> None:
+        """Connect the MCP servers, where they are not; an episode's set-up does so.
+
+        Raises `EnvironmentFailure` for one that cannot be reached.
+        """
+        waiting = [server for server in self.servers if not server.is_ready]
+        if waiting:
+            tries = (server.get_ready() for server in waiting)
+            for outcome in await asyncio.gather(*tries, return_exceptions=True):
+                if isinstance(outcome, BaseException):
+                    raise outcome
+        refuse_same_names(self.servers)
+
+    def _add_server(self, server: McpServer) -> None:
+        self._servers.append(server)
+        weakref.finalize(self, server.close)
+        self._changed()
+
+    def _listed(self) -> Iterable[Tool]:
+        """Return the tools, listing those of servers now if that was not done."""
+        environment = self.resolve()
+        for server in environment.servers:
+            server.get_ready_sync()
+        return environment.tools.values()
 
     def _changed(self) -> None:
         self._digest = None
@@ -236,26 +339,24 @@ class Environment:
 
     def as_openai_chat_tools(self, strict: bool = False) -> list[Any]:
         """Return the tools in OpenAI Chat Completions form."""
-        return dialects.openai_chat.export(self.resolve().tools.values(), strict=strict)
+        return dialects.openai_chat.export(self._listed(), strict=strict)
 
     def as_openai_responses_tools(self, strict: bool = False) -> list[Any]:
         """Return the tools in OpenAI Responses form."""
-        return dialects.openai_responses.export(
-            self.resolve().tools.values(), strict=strict
-        )
+        return dialects.openai_responses.export(self._listed(), strict=strict)
 
     def as_claude_tools(self, cache_control: bool = False) -> list[Any]:
         """Return the tools in Anthropic form."""
-        tools = self.resolve().tools.values()
+        tools = self._listed()
         return dialects.anthropic_messages.export(tools, cache_control=cache_control)
 
     def as_gemini_tools(self) -> list[Any]:
         """Return the tools in Gemini form."""
-        return dialects.gemini.export(self.resolve().tools.values())
+        return dialects.gemini.export(self._listed())
 
     def as_tools(self) -> list[Any]:
         """Return the tools as MCP `Tool` objects."""
-        return mcp.export(list(self.resolve().tools.values()))
+        return mcp.export(list(self._listed()))
 
     # Serving -----------------------------------------------------------------
 
@@ -330,50 +431,6 @@ class Environment:
 
     def __repr__(self) -> str:
         return f"Environment({self.name!r})"
-
-
-class Registry:
-    """The environments defined in this process, by name, none kept alive."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, list[weakref.ref[Environment]]] = {}
-        self._lock = threading.Lock()
-
-    def add(self, environment: Environment) -> None:
-        """Note *environment*; it replaces one of its name from the same module."""
-        with self._lock:
-            others = [
-                other
-                for other in self._alive(environment.name)
-                if other is not environment and other.module != environment.module
-            ]
-            self._known[environment.name] = [
-                weakref.ref(known) for known in (*others, environment)
-            ]
-
-    def get(self, name: str) -> Environment | None:
-        """Return the one environment called *name*; None if there is none.
-
-        Raises `UnknownEnvironment` naming both places if there are two.
-        """
-        with self._lock:
-            alive = self._alive(name)
-        if len(alive) > 1:
-            places = " and ".join(other.place for other in alive)
-            raise UnknownEnvironment(
-                f"environment {name!r} is defined more than once: at {places}; use the "
-                f"object itself, or give one of them another name"
-            )
-        return alive[0] if alive else None
-
-    def names(self) -> list[str]:
-        """Return the names of the environments that are alive."""
-        with self._lock:
-            return [name for name in self._known if self._alive(name)]
-
-    def _alive(self, name: str) -> list[Environment]:
-        found = [ref() for ref in self._known.get(name, ())]
-        return [environment for environment in found if environment is not None]
 
 
 registry = Registry()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import urllib.parse
 from typing import TYPE_CHECKING, Any
 
 from hudtrace import settings
-from hudtrace.errors import UnknownEnvironment
+from hudtrace.errors import HudtraceError, UnknownEnvironment
+from hudtrace.mcp_servers import Http, McpServer
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -17,6 +19,8 @@ TABLE = "tool.hudtrace.environments"
 
 def find_in_hub(name: str) -> Any:
     """Load what is registered as *name*: an entry point, else a configured one.
+
+    Else return the hub's server of it, connected, where a hub URL is set and it has it.
 
     Raises `UnknownEnvironment` naming the places searched, or what went wrong
     with the one that was found.
@@ -31,13 +35,33 @@ def find_in_hub(name: str) -> Any:
         entry = EntryPoint(name, configured[name], GROUP)
         return _load(name, entry, f"[{TABLE}] of pyproject.toml")
     url = settings.load().hub_url
-    hub = f"the hub at {url} (not read yet)" if url else "no HUDTRACE_HUB_URL is set"
+    hub: Any = "no HUDTRACE_HUB_URL is set"
+    if url:
+        hub = _ask_hub(name, url)
+        if isinstance(hub, McpServer):
+            return hub
     raise UnknownEnvironment(
         f"no environment {name!r} in the hub. Looked among: entry points of group "
         f"{GROUP} ({_names(installed)}); [{TABLE}] of the nearest pyproject.toml "
         f'({_names(configured)}); {hub}. Add {name} = "module:attr" to one of the '
         f"first two"
     )
+
+
+def _ask_hub(name: str, url: str) -> McpServer | str:
+    """Return the hub's server of the environment *name*, or why there is none."""
+    named = "{name}" in url
+    endpoint = Http(url.replace("{name}", urllib.parse.quote(name, safe="")))
+    server = McpServer(endpoint, name=name)
+    place = f"the hub at {endpoint.label}"
+    try:
+        server.get_ready_sync()
+    except HudtraceError as error:
+        return f"{place}: {error}"
+    if named or server.said_name in (name, f"hudtrace:{name}"):
+        return server
+    server.close()
+    return f"{place} (it serves {server.said_name!r})"
 
 
 def _names(known: Any) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from opentelemetry import context as otel_context
 
 from hudtrace import semconv
 from hudtrace.errors import EnvironmentFailure, EvalAbandoned
@@ -18,9 +19,12 @@ from hudtrace.tracing.episode import link_to
 from hudtrace.tracing.spans import Span
 
 if TYPE_CHECKING:
+    from opentelemetry.context import Context
+
+    from hudtrace.environment import Environment
     from hudtrace.scenario import Scenario
     from hudtrace.scenario_run import ScenarioRun
-    from hudtrace.tools import Tool, ToolCall, ToolResult
+    from hudtrace.tools import ToolCall, ToolResult
 
 T = TypeVar("T")
 
@@ -33,17 +37,18 @@ class OpenEval:
         identity: Identity,
         owner: object,
         scenario: Scenario[Any],
-        tools: Mapping[str, Tool],
+        environment: Environment,
         *,
         grade_on_error: bool,
     ) -> None:
         self.record = Record(identity, owner)
-        self.toolbox = Toolbox(tools, self.record.episode)
+        self.toolbox = Toolbox({}, self.record.episode)
         self.home = Home()
         self.guard: LimitGuard | None = None
         self.reward_span: Span | None = None
         self.ending = False
         self._scenario = scenario
+        self._environment = environment
         self._run: ScenarioRun | None = None
         self._grade_on_error = grade_on_error
         self._linked: set[Span] = set()
@@ -86,6 +91,7 @@ class OpenEval:
         span = episode.start(semconv.SPAN_SETUP, semconv.PHASE_SETUP)
         try:
             inside = episode.context(semconv.PHASE_SETUP, span)
+            await self._find_tools(inside)
             self.record.prompt = await run.setup(inside)
         except BaseException as error:
             span.fail(error)
@@ -96,6 +102,19 @@ class OpenEval:
             await self._close(ending)
             raise
         span.end()
+
+    async def _find_tools(self, inside: Context) -> None:
+        """Take the environment's tools, when the servers that have them are there."""
+        environment = self._environment
+        if environment.servers:
+            token = otel_context.attach(inside)
+            try:
+                await environment.connect()
+            finally:
+                otel_context.detach(token)
+            self.record.identity.env_digest = digest = environment.digest
+            self.record.episode.root.set_attribute(semconv.ENV_DIGEST, digest)
+        self.toolbox.tools = self._scenario.tools(environment.tools)
 
     async def end(
         self, answer: Any, error: BaseException | None

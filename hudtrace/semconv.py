@@ -25,6 +25,7 @@ SPAN_JOB_START: Final = "hud.job.start"  # the root of a job's trace, ends at on
 SPAN_JOB: Final = "hud.job"
 SPAN_GROUP: Final = "group"
 SPAN_REWARD: Final = "reward"  # sub-scores: "reward {name}"
+SPAN_CONNECT_MCP: Final = "connect_mcp"  # followed by the server's name
 
 # --- Operations (gen_ai.operation.name) --------------------------------------
 OP_EVALUATE: Final = "evaluate"
@@ -118,6 +119,7 @@ VCS_BRANCH: Final = "vcs.ref.head.name"
 MCP_METHOD: Final = "mcp.method.name"
 MCP_PROTOCOL: Final = "mcp.protocol.version"
 JSONRPC_ID: Final = "jsonrpc.request.id"
+MCP_SESSION: Final = "mcp.session.id"
 
 # --- Ours: stamps, on every span of an episode -------------------------------
 JOB_ID: Final = "hud.job.id"
@@ -163,6 +165,8 @@ FAILURE_CLASS: Final = "hud.failure.class"  # none | agent | infra | cancelled
 FAILURE_INFRA: Final = "hud.failure.infra"  # 0.0 or 1.0
 STOPPED_BY: Final = "hud.stopped_by"  # time | turns | tool_calls | tokens | cost
 EVAL_ENDED: Final = "hud.eval.ended"  # true
+MCP_SERVER: Final = "hud.mcp.server"  # the name that the environment gives it
+MCP_TOOLS: Final = "hud.mcp.tools"  # int, how many it has
 EVAL_SPAN_COUNT: Final = "hud.eval.span_count"  # int, the root included
 SUBMIT_COUNT: Final = "hud.submit.count"
 ANSWER: Final = "hud.answer"  # content

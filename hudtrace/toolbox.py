@@ -125,6 +125,8 @@ class Toolbox:
         with self._span(call) as (span, abandon):
             try:
                 result = ToolResult.of(await self._perform(call, abandon))
+                if result.is_error:
+                    self._reported(span, result)
             except EnvironmentFailure as error:
                 self.failure = error
                 self._failed(span, error)
@@ -144,6 +146,8 @@ class Toolbox:
         with self._span(call) as (span, abandon):
             try:
                 value = await self._perform(call, abandon)
+                if isinstance(value, ToolResult):
+                    value = value.plain()
             except Exception as error:
                 if isinstance(error, EnvironmentFailure):
                     self.failure = error
@@ -239,6 +243,13 @@ class Toolbox:
         span.fail(error, "timeout" if timed_out else None)
         if getattr(error, "abandoned", False):
             span.set_attribute(semconv.TOOL_ABANDONED, True)
+
+    def _reported(self, span: Span, result: ToolResult) -> None:
+        """Note an error that the tool did not raise, but gave as its result."""
+        self._episode.tally.tool_errors += 1
+        span.set_attribute(semconv.TOOL_ERROR, 1.0)
+        span.set_attribute(semconv.ERROR_TYPE, "tool_error")
+        span.set_status(StatusCode.ERROR, result.text[:500])
 
     def _capped(self, name: str, result: ToolResult) -> ToolResult:
         tool = self.tools.get(name)

@@ -122,6 +122,15 @@ class ToolResult:
         """Make a result that tells the model what went wrong."""
         return cls([{"type": "text", "text": encodable(text)}], None, is_error=True)
 
+    def plain(self) -> Any:
+        """Return the value, or the content where there is none.
+
+        Raises `ToolError` if this is an error.
+        """
+        if self.is_error:
+            raise ToolError(self.text)
+        return self.content if self.value is None else self.value
+
     @property
     def text(self) -> str:
         """The result as text; images and the like are named, not shown."""

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = {
     0: "errors semconv settings messages notices progress",
     1: "tools schema nulls threads loops locks grading tree tracing delivery store backends dialects prices answers",
-    2: "task prompts scenario scenario_run environment hub frameworks formats instrumentation",
+    2: "task prompts scenario scenario_run environment registry hub mcp_servers frameworks formats instrumentation",
     3: "runtime carriers record limits result toolbox converters eval_view open_eval sync_eval context bare jobs evaluation comparison verdicts chat",
     4: "server testing cli __main__",
 }

@@ -13,6 +13,7 @@ from hudtrace.notices import internal_error
 from hudtrace.tracing.spans import ABANDON, STAMP, Abandon, Stamp
 from hudtrace.tracing.twins import (
     adopted,
+    is_aside,
     is_telemetry,
     is_twin,
     may_be_twin,
@@ -42,7 +43,7 @@ class ForeignSpans(SpanProcessor):
             if not isinstance(stamp, Stamp) or is_telemetry(span):
                 return
             doubtful = may_be_twin(span)
-            if doubtful and is_twin(span):
+            if is_aside(span, context) or (doubtful and is_twin(span)):
                 note(span)
                 return
             abandon = context.get(ABANDON)

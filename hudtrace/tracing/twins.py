@@ -16,6 +16,7 @@ import re
 from typing import Any
 from weakref import WeakValueDictionary
 
+from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, SpanContext
@@ -28,6 +29,10 @@ from hudtrace.tracing.spans import (
     with_span,
     without_span,
 )
+
+#: Context key: the scope whose spans are twins of ours that is current there.
+ASIDE = otel_context.create_key("hudtrace-aside")
+MCP_SCOPE = "mcp-python-sdk"
 
 #: The clients whose calls are traced by us now, by package name.
 traced: set[str] = set()
@@ -74,6 +79,12 @@ def is_twin(span: Any) -> bool:
     said = getattr(span, "attributes", None) or {}
     operation = said.get(semconv.OPERATION)
     return operation in _OPERATIONS or said.get("openinference.span.kind") in _KINDS
+
+
+def is_aside(span: Any, context: Context) -> bool:
+    """Say whether *span* begins where those of its scope are twins of ours."""
+    aside = context.get(ASIDE)
+    return aside is not None and aside == _scope(span)
 
 
 def is_of_agent(span: Any) -> bool:

@@ -1,0 +1,21 @@
+"""MCP servers whose tools an environment offers: connections, listings, calls."""
+
+from __future__ import annotations
+
+from hudtrace.mcp_servers.endpoints import Http, Stdio, endpoint_of
+from hudtrace.mcp_servers.server import (
+    CALL_TIMEOUT,
+    CONNECT_TIMEOUT,
+    McpServer,
+    refuse_same_names,
+)
+
+__all__ = [
+    "CALL_TIMEOUT",
+    "CONNECT_TIMEOUT",
+    "Http",
+    "McpServer",
+    "Stdio",
+    "endpoint_of",
+    "refuse_same_names",
+]
