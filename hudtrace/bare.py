@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import inspect
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
+from types import MethodType, TracebackType
 from typing import Any, Literal
 
 from opentelemetry import context as otel_context
 
 from hudtrace import semconv
 from hudtrace.errors import EvalNotFinished, ScenarioProtocolError
-from hudtrace.grading import Grade, SubScore, read_reward
+from hudtrace.grading import Grade, SubScore, read_reward, refuse_number
 from hudtrace.messages import Message
 from hudtrace.record import Ending, Identity, Record, outcome_of
 from hudtrace.result import EvalResult
@@ -126,6 +127,7 @@ class BareEval:
 
     def score(self, score: SubScore) -> None:
         """Add a score; `hud.score` is the usual way."""
+        refuse_number(score)
         self.record.scores.append(score)
 
     def returned(self, value: Any) -> Any:
@@ -201,6 +203,55 @@ class BareEval:
             explanation = scores[0].explanation if len(scores) == 1 else None
             return Grade(mean, () if _is_plain_score(scores) else scores, explanation)
         return Grade(1.0) if self._passes else None
+
+
+def is_method(function: Callable[..., Any]) -> bool:
+    """Say whether *function* is defined in a class and takes `self` or `cls`."""
+    around = getattr(function, "__qualname__", "").rpartition(".")[0]
+    if not around or around.endswith("<locals>"):
+        return False
+    try:
+        first = next(iter(inspect.signature(function).parameters), None)
+    except (TypeError, ValueError):
+        return False
+    return first in ("self", "cls")
+
+
+class TracedMethod:
+    """A traced function in a class: `A().m(1)`, and `A().m.eval(1)` as well.
+
+    *call* has its other form in `call.eval`; both take the object first.
+    """
+
+    def __init__(self, call: Any) -> None:
+        functools.update_wrapper(self, call)
+        self._call = call
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function, its object first."""
+        return self._call(*args, **kwargs)
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """Return the function as a method of *instance*, without one the function."""
+        call = self._call
+        if instance is None:
+            return call
+        bound: Any
+        if inspect.iscoroutinefunction(call):
+
+            async def bound(*args: Any, **kwargs: Any) -> Any:
+                return await call(instance, *args, **kwargs)
+
+        else:
+
+            def bound(*args: Any, **kwargs: Any) -> Any:
+                return call(instance, *args, **kwargs)
+
+        functools.update_wrapper(bound, call)
+        bound.__wrapped__ = MethodType(call.__wrapped__, instance)
+        bound.__self__ = instance
+        bound.eval = functools.partial(call.eval, instance)
+        return bound
 
 
 def _is_plain_score(scores: Sequence[SubScore]) -> bool:

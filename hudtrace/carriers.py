@@ -68,6 +68,11 @@ def attach(carrier: Mapping[str, str] | None = None) -> Iterator[None]:
     `multiprocessing` writes what has been recorded, as such a process may end without
     notice.
     """
+    if carrier is not None and not hasattr(carrier, "items"):
+        raise TypeError(
+            f"attach({carrier!r:.80}): a carrier is what hud.propagate() returned, or "
+            f"a mapping that has it, for example the headers of a request"
+        )
     found = settings.carrier_variables() if carrier is None else _lowered(carrier)
     context = _context_of(found)
     if context is None:

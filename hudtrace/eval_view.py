@@ -11,7 +11,7 @@ from opentelemetry import context as otel_context
 from hudtrace.converters import Converters
 from hudtrace.errors import EvalFinished, EvalNotFinished
 from hudtrace.frameworks.agent_tool import AgentTool
-from hudtrace.grading import SubScore
+from hudtrace.grading import SubScore, refuse_number
 from hudtrace.messages import Message
 from hudtrace.record import Identity
 from hudtrace.result import EvalResult
@@ -96,6 +96,7 @@ class EvalView(Converters):
 
     def score(self, score: SubScore) -> None:
         """Add a sub-score to the grade; `hud.score` is the usual way."""
+        refuse_number(score)
         self._require_open("score", grading=True).record.scores.append(score)
 
     @property

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import inspect
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from hudtrace.bare import BareEval, case_of
+from hudtrace.bare import BareEval, TracedMethod, case_of, is_method
 from hudtrace.context import EvalContext, OnError, current_eval
 from hudtrace.grading import SubScore
 from hudtrace.loops import run_in_background
@@ -55,13 +56,18 @@ def eval(  # the name that users know; it never shadows the builtin by a star im
     """
     if not isinstance(task, Task):
         raise TypeError(_not_a_task(task))
-    if on_error not in ("raise", "record"):
-        raise ValueError(f"on_error={on_error!r}: it is 'raise' or 'record'")
-    if limits is not None and not isinstance(limits, Limits):
-        raise TypeError(
-            f"limits={limits!r:.80}: it is a hud.Limits, for example "
-            f"limits=hud.Limits(turns=8, time=60)"
-        )
+    check_options(
+        {
+            "name": name,
+            "agent": agent,
+            "model": model,
+            "variant": variant,
+            "limits": limits,
+            "job": job,
+            "metadata": metadata,
+            "on_error": on_error,
+        }
+    )
     job_id, place = (job, None) if isinstance(job, str) else (None, job)
     environment, scenario = task.resolve()
     identity = Identity(
@@ -90,7 +96,53 @@ def eval(  # the name that users know; it never shadows the builtin by a star im
     )
 
 
-def _not_a_task(got: object) -> str:
+def check_options(options: Mapping[str, Any]) -> None:
+    """Raise TypeError or ValueError for an option of `hud.eval` that is none."""
+    for name in ("name", "agent", "model"):
+        text = options.get(name)
+        if text is not None and not isinstance(text, str):
+            raise TypeError(f"{name}={text!r:.80}: it is a text")
+    job = options.get("job")
+    if not (job is None or isinstance(job, str) or _is_place(job)):
+        id_ = getattr(job, "id", None)
+        instead = f", here {id_!r}" if isinstance(id_, str) else ""
+        raise TypeError(
+            f"job={job!r:.80}: it is the id of a job, a text{instead}; evals with the "
+            f"same one belong together"
+        )
+    variant = options.get("variant")
+    if variant is not None and not isinstance(variant, str | Mapping):
+        raise TypeError(
+            f"variant={variant!r:.80}: it is a word or a mapping, for example "
+            f"variant={{'prompt': 2}}"
+        )
+    metadata = options.get("metadata")
+    if metadata is not None and not isinstance(metadata, Mapping):
+        raise TypeError(f"metadata={metadata!r:.80}: it is a mapping")
+    for name, given in (("variant", variant), ("metadata", metadata)):
+        for key in given if isinstance(given, Mapping) else ():
+            if not isinstance(key, str):
+                raise TypeError(
+                    f"{name}={given!r:.80}: its keys are texts, and {key!r:.80} is none"
+                )
+    limits = options.get("limits")
+    if limits is not None and not isinstance(limits, Limits):
+        raise TypeError(
+            f"limits={limits!r:.80}: it is a hud.Limits, for example "
+            f"limits=hud.Limits(turns=8, time=60)"
+        )
+    on_error = options.get("on_error", "raise")
+    if on_error not in ("raise", "record"):
+        raise ValueError(f"on_error={on_error!r}: it is 'raise' or 'record'")
+
+
+def _is_place(job: object) -> bool:
+    from hudtrace.jobs import InJob
+
+    return isinstance(job, InJob)
+
+
+def _not_a_task(got: object, function: str = "hud.eval") -> str:
     line = "make one by calling an environment: task = env('initials', company='HUD')"
     if getattr(got, "__module__", None) == "builtins" and callable(got):
         what = f"the builtin {getattr(got, '__name__', got)}()"
@@ -99,10 +151,10 @@ def _not_a_task(got: object) -> str:
         what = f"the scenario {got.name!r} itself"
     else:
         what = f"{got!r:.80} of type {type(got).__name__}"
-    return (
-        f"hud.eval() takes a Task, but got {what}; {line}, then "
-        f"'async with hud.eval(task) as ctx:'"
-    )
+    use = "async with hud.eval(task) as ctx:"
+    if function != "hud.eval":
+        use = f"@{function}(task)"
+    return f"{function}() takes a Task, but got {what}; {line}, then '{use}'"
 
 
 def score(value: float, *, name: str = "score", explanation: str | None = None) -> None:
@@ -145,28 +197,60 @@ def traced_eval(target: Any = None, /, **options: Any) -> Any:
 
     Raises TypeError for generators and for functions that cannot be run so.
     """
+    if isinstance(target, Scenario):
+        raise TypeError(_not_a_task(target, _DECORATOR))
     if isinstance(target, Task):
-        if {"group", "max_concurrent"} & options.keys():
+        _check_known(options, {*_EVAL_OPTIONS, *_JOB_OPTIONS})
+        if _JOB_OPTIONS & options.keys():
             return functools.partial(_bind_many, [target], options)
         return functools.partial(_bind, target, options)
     if isinstance(target, Iterable) and not isinstance(target, str | bytes):
         tasks = list(target)
         for task in tasks:
             if not isinstance(task, Task):
-                raise TypeError(_not_a_task(task))
+                raise TypeError(_not_a_task(task, _DECORATOR))
+        _check_known(options, {*_EVAL_OPTIONS, *_JOB_OPTIONS})
         return functools.partial(_bind_many, tasks, options)
     if target is None:
+        _check_known(options, _BARE_OPTIONS)
         return functools.partial(_trace, **options)
     if not callable(target):
         raise TypeError(
             f"traced_eval takes a Task or a function, but got {target!r:.80}; write "
             f"@hud.traced_eval(task) or @hud.traced_eval"
         )
+    _check_known(options, _BARE_OPTIONS)
     return _trace(target, **options)
+
+
+_DECORATOR = "hud.traced_eval"
+_JOB_OPTIONS = {"group", "max_concurrent"}
+
+
+def _check_known(options: Mapping[str, Any], known: Iterable[str]) -> None:
+    known = sorted(known)
+    for name in options:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1, 0.5)
+            meant = f" (did you mean {near[0]!r}?)" if near else ""
+            raise TypeError(
+                f"traced_eval has no option {name!r} here{meant}; it has: "
+                f"{', '.join(known)}"
+            )
+    check_options(options)
+    for name in _JOB_OPTIONS & options.keys():
+        value = options[name]
+        if value is None and name == "max_concurrent":
+            continue
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise TypeError(f"{name}={value!r:.80}: it is a whole number, 1 or more")
+        if value < 1:
+            raise ValueError(f"{name}={value}: it is 1 or more")
 
 
 def _bind(task: Task, options: Mapping[str, Any], body: Callable[..., Any]) -> Any:
     _refuse_generators(body)
+    start = _context_second(body) if is_method(body) else body
     run: Any
 
     if inspect.iscoroutinefunction(body):
@@ -175,7 +259,7 @@ def _bind(task: Task, options: Mapping[str, Any], body: Callable[..., Any]) -> A
         async def run(*args: Any, **kwargs: Any) -> EvalResult:
             context = eval(task, **options)
             async with context:
-                await body(context, *args, **kwargs)
+                await start(context, *args, **kwargs)
             return context.result
 
     else:
@@ -184,7 +268,7 @@ def _bind(task: Task, options: Mapping[str, Any], body: Callable[..., Any]) -> A
         def run(*args: Any, **kwargs: Any) -> EvalResult:
             context = eval(task, **options)
             with context as ctx:
-                _refuse_coroutine(body, body(ctx, *args, **kwargs))
+                _refuse_coroutine(body, start(ctx, *args, **kwargs))
             return context.result
 
     run.task = task
@@ -195,6 +279,7 @@ def _bind_many(
     tasks: Sequence[Task], options: Mapping[str, Any], body: Callable[..., Any]
 ) -> Any:
     _refuse_generators(body)
+    start = _context_second(body) if is_method(body) else body
     settings = dict(options)
     group = settings.pop("group", 1)
     max_concurrent = settings.pop("max_concurrent", None)
@@ -224,7 +309,7 @@ def _bind_many(
             from hudtrace.jobs import run_episode
 
             async def attempt(context: EvalContext) -> None:
-                await body(context, *args, **kwargs)
+                await start(context, *args, **kwargs)
 
             return await run_all(functools.partial(run_episode, attempt))
 
@@ -235,7 +320,7 @@ def _bind_many(
             from hudtrace.jobs import MAX_CONCURRENT, SyncEpisodes
 
             def attempt(context: SyncEvalContext) -> None:
-                _refuse_coroutine(body, body(context, *args, **kwargs))
+                _refuse_coroutine(body, start(context, *args, **kwargs))
 
             get_runtime()
             with SyncEpisodes(attempt, max_concurrent or MAX_CONCURRENT) as episodes:
@@ -243,6 +328,15 @@ def _bind_many(
 
     run.tasks = tasks
     return run
+
+
+def _context_second(body: Callable[..., Any]) -> Callable[..., Any]:
+    """Return *body*, a method, as a function that gets its context before `self`."""
+
+    def start(context: Any, owner: Any, /, *args: Any, **kwargs: Any) -> Any:
+        return body(owner, context, *args, **kwargs)
+
+    return start
 
 
 def _refuse_coroutine(body: Callable[..., Any], returned: object) -> None:
@@ -316,7 +410,18 @@ def _trace(
                 return run.returned(function(*args, **kwargs))
 
     call.eval = evaluate  # type: ignore[attr-defined]
+    if is_method(function) and not passes:  # what collects tests wants functions
+        return TracedMethod(call)
     return call
+
+
+def _names_of(function: Callable[..., Any]) -> set[str]:
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+_EVAL_OPTIONS = _names_of(eval)
+_BARE_OPTIONS = _names_of(_trace)
 
 
 def _refuse_generators(function: Callable[..., Any]) -> None:

@@ -52,6 +52,15 @@ class Grade:
 EvaluationResult = Grade
 
 
+def refuse_number(score: object) -> None:
+    """Raise TypeError for what is no `SubScore`, with the call that takes it."""
+    if not isinstance(score, SubScore):
+        raise TypeError(
+            f"ctx.score({score!r:.80}) takes a hud.SubScore; for a number there is "
+            f"hud.score(value, name='score')"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a scenario with `returns=Model` receives.

@@ -85,7 +85,7 @@ def load(**arguments: Any) -> Settings:
         name: _checked(name, value, sources[name]) for name, value in values.items()
     }
     return Settings(
-        store=_store_path(store),
+        store=_store_path(store, sources.get("store")),
         environments=project_table().get("environments", {}),
         sources=sources,
         **chosen,
@@ -144,9 +144,14 @@ def _seconds(value: Any, source: str) -> float:
     return seconds
 
 
-def _store_path(value: Any) -> Path | None:
+def _store_path(value: Any, source: str | None) -> Path | None:
     if value == "off" or value is False:
         return None
+    if value is not None and not isinstance(value, str | os.PathLike):
+        raise ConfigurationError(
+            f"store is {value!r:.80} in {source}; it must be the path of a file, or "
+            f"'off'"
+        )
     if value:
         return Path(value).expanduser().absolute()
     import platformdirs

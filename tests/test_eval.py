@@ -9,6 +9,7 @@ import contextvars
 import math
 import pickle
 import random
+import re
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +20,7 @@ from opentelemetry import trace
 
 import hudtrace as hud
 from hudtrace.errors import (
+    ConfigurationError,
     EvalFinished,
     EvalNotFinished,
     NoCurrentEval,
@@ -775,3 +777,38 @@ async def test_delivery_is_live(task: hud.Task) -> None:
     report = ctx.result.delivery
     assert report is not None
     assert (report.started, report.stored, report.dropped) == (4, 4, 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"name": 5}, "name=5: it is a text"),
+        ({"agent": 5}, "agent=5: it is a text"),
+        ({"model": b"m"}, "model=b'm': it is a text"),
+        ({"job": 4}, "job=4: it is the id of a job"),
+        ({"variant": 3}, "variant=3: it is a word or a mapping"),
+        ({"variant": {1: 2}}, "variant={1: 2}: its keys are texts"),
+        ({"metadata": {1: 2}}, "metadata={1: 2}: its keys are texts"),
+        ({"metadata": "x"}, "metadata='x': it is a mapping"),
+    ],
+)
+def test_wrong_options(task: hud.Task, options: dict[str, Any], said: str) -> None:
+    """An option of the wrong kind is refused, with its name."""
+    with pytest.raises(TypeError, match=re.escape(said)):
+        hud.eval(task, **options)
+
+
+async def test_a_number_is_no_subscore(task: hud.Task) -> None:
+    """`ctx.score` says what takes a number."""
+    async with hud.eval(task) as ctx:
+        with pytest.raises(TypeError, match=r"for a number there is hud\.score"):
+            ctx.score(1.0)  # type: ignore[arg-type]
+        await ctx.submit("JR")
+
+
+def test_a_number_is_no_carrier_and_no_store() -> None:
+    """What cannot be a carrier or a store is refused, with what can."""
+    with pytest.raises(TypeError, match=r"attach\(5\): a carrier is"), hud.attach(5):  # type: ignore[arg-type]
+        pytest.fail("the block must not run")
+    with pytest.raises(ConfigurationError, match="store is 5 in configure"):
+        hud.configure(store=5)  # type: ignore[arg-type]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -250,3 +252,113 @@ async def test_cancelled() -> None:
         with pytest.raises(asyncio.CancelledError):
             await running
     assert spans[-1].attributes["hud.outcome"] == "cancelled"
+
+
+async def test_methods_evaluated() -> None:
+    """`f.eval` of a method knows the object, in sync and in async code."""
+
+    class Agent:
+        scale = 10
+
+        @hud.traced_eval(case=("n",), reward="return")
+        def act(self, n: int) -> float:
+            return n / self.scale
+
+        @hud.traced_eval(reward="return")
+        async def think(self, n: int) -> float:
+            await asyncio.sleep(0)
+            return n / self.scale
+
+        @staticmethod
+        @hud.traced_eval(reward="return")
+        def alone(n: int) -> float:
+            return n / 10
+
+        @classmethod
+        @hud.traced_eval(reward="return")
+        def of_all(cls, n: int) -> float:
+            return n / cls.scale
+
+    agent = Agent()
+    assert agent.act.eval(1).reward == 0.1
+    assert Agent.act.eval(agent, 2).reward == 0.2
+    assert (agent.act(3), Agent.act(agent, n=4)) == (0.3, 0.4)
+    assert str(inspect.signature(agent.act)) == "(n: 'int') -> 'float'"
+    assert inspect.iscoroutinefunction(agent.think)
+    assert await agent.think(5) == 0.5
+    assert (await agent.think.eval(6)).reward == 0.6
+    assert (Agent.alone(7), Agent.alone.eval(8).reward) == (0.7, 0.8)
+    assert (Agent.of_all(9), agent.of_all(1)) == (0.9, 0.1)
+
+
+async def test_methods_bound_to_tasks(task: hud.Task) -> None:
+    """A method gets its object first, then the context, then its own arguments."""
+
+    class Agent:
+        says = "JR"
+
+        @hud.traced_eval(task)
+        async def run(self, ctx: hud.EvalContext, more: str = "") -> None:
+            await ctx.submit(more or self.says)
+
+        @hud.traced_eval(task)
+        def run_sync(self, ctx: hud.SyncEvalContext, more: str = "") -> None:
+            ctx.submit(more or self.says)
+
+        @hud.traced_eval(task, group=2)
+        async def job(self, ctx: hud.EvalContext) -> None:
+            await ctx.submit(self.says)
+
+        @hud.traced_eval([task])
+        def job_sync(self, ctx: hud.SyncEvalContext) -> None:
+            ctx.submit(self.says)
+
+        @staticmethod
+        @hud.traced_eval(task)
+        def alone(ctx: hud.SyncEvalContext, says: str) -> None:
+            ctx.submit(says)
+
+    agent = Agent()
+    assert (await agent.run()).reward == 1.0
+    assert (await agent.run(more="no")).reward == 0.0
+    assert (agent.run_sync().reward, agent.run_sync("no").reward) == (1.0, 0.0)
+    assert [r.reward for r in (await agent.job()).results] == [1.0, 1.0]
+    assert agent.job_sync().mean == 1.0
+    assert Agent.alone("JR").reward == 1.0
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"timeut": 3}, "no option 'timeut'"),
+        ({"max_concurrent": 0}, "max_concurrent=0: it is 1 or more"),
+        ({"max_concurrent": "3"}, "max_concurrent='3': it is a whole number"),
+        ({"group": "3"}, "group='3': it is a whole number"),
+        ({"group": True}, "group=True: it is a whole number"),
+        ({"group": 0}, "group=0: it is 1 or more"),
+        ({"name": 5}, "name=5: it is a text"),
+        ({"on_error": "keep"}, "on_error='keep': it is 'raise' or 'record'"),
+    ],
+)
+@pytest.mark.parametrize("many", [False, True])
+def test_wrong_options(
+    task: hud.Task, options: dict[str, Any], said: str, many: bool
+) -> None:
+    """An option that is none is refused where it is written."""
+    with pytest.raises((TypeError, ValueError), match=re.escape(said)):
+        hud.traced_eval([task] if many else task, **options)
+
+
+def test_wrong_options_of_a_function(task: hud.Task) -> None:
+    """A bare function has options of its own; a scenario is no task."""
+    with pytest.raises(TypeError, match=r"no option 'nam'.*did you mean 'name'"):
+        hud.traced_eval(nam="x")
+    with pytest.raises(TypeError, match="no option 'group'"):
+        hud.traced_eval(group=2)
+    with pytest.raises(TypeError, match="metadata=5: it is a mapping"):
+        hud.traced_eval(metadata=5)
+    _, scenario = task.resolve()
+    with pytest.raises(TypeError, match="the scenario 'initials' itself; call"):
+        hud.traced_eval(scenario)
+    with pytest.raises(TypeError, match=r"the scenario 'initials' itself.*@hud.traced"):
+        hud.traced_eval([scenario])  # type: ignore[list-item]
