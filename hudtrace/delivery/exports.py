@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -80,6 +82,29 @@ class Exports:
             with reader() as db:
                 done = not count_set_aside(db, key, writer=self.writer) and done
         return done
+
+    def hurry(self, reader: Reader, deadline: float) -> None:
+        """Send what waits while everything still works, until *deadline*.
+
+        Gives up where a backend fails. What the sending imports may start threads, as
+        the OTLP/gRPC exporter's modules do, so it is loaded in time for other threads
+        that are still at work.
+        """
+        for forwarder in self._forwarders:
+            key = forwarder.destination.key
+
+            def waiting(key: bytes = key) -> int:
+                with reader() as db:
+                    return count_waiting(db, key, writer=self.writer)
+
+            forwarder.hurry(waiting, deadline)
+        others = (each for each in threading.enumerate() if not each.daemon)
+        if not self._forwarders and any(
+            each is not threading.main_thread() for each in others
+        ):
+            for backend in self._backends:
+                with contextlib.suppress(Exception):
+                    backend.open().close()
 
     def close(self, reader: Reader, timeout: float, durable: bool) -> None:
         """Send what can be sent within *timeout* seconds; say what waits then."""

@@ -37,6 +37,10 @@ _READ_AT_ONCE = 256
 OpenOutbox = Callable[[Destination], Outbox]
 
 
+class _Failed(TryLater):
+    """What sends has raised something else, which says nothing of the backend."""
+
+
 class Forwarder:
     """Delivers to one backend, for one process; `start` and then `notify` it.
 
@@ -86,6 +90,17 @@ class Forwarder:
         finally:
             self._hurry -= 1
         return True
+
+    def hurry(self, waiting: Callable[[], int], deadline: float) -> None:
+        """Send now, until nothing is *waiting*, a failure, or *deadline* (monotonic)."""
+        self._hurry += 1
+        try:
+            while self.failing is None and waiting() and time.monotonic() < deadline:
+                self.notify()
+                with self._changed:
+                    self._changed.wait(0.05)
+        finally:
+            self._hurry -= 1
 
     def close_soon(self, deadline: float) -> None:
         """Ask the thread to end by *deadline* (monotonic); the outbox keeps the rest."""
@@ -212,8 +227,7 @@ class Forwarder:
         except Undelivered:
             raise
         except Exception as error:
-            internal_error(f"sending to {self.backend.label}", error)
-            raise TryLater(f"{type(error).__name__}: {error}") from error
+            raise _Failed(f"{type(error).__name__}: {error}") from error
 
     def _left(self) -> float:
         deadline = self._deadline
@@ -237,6 +251,12 @@ class Forwarder:
                 f"misconfigured-{self.backend.label}",
                 f"{self.backend.label} does not let spans in: {error}. They wait in the "
                 f"store; check the address and the headers",
+            )
+        elif isinstance(error, _Failed):
+            notify_once(
+                f"failed-{self.backend.label}",
+                f"sending to {self.backend.label} has failed: {error}. Spans wait in "
+                f"the store and are sent later",
             )
         else:
             notify_once(

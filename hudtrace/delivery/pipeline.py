@@ -66,6 +66,7 @@ class Pipeline:
         self._ledger = Ledger(durable=self.settings.store is not None)
         self.taps: list[Callable[[Any], None]] = []
         self._exports = Exports(self._backends, self.settings.content)
+        self._exit_seconds = self.settings.exit_timeout
         self._young: dict[int, Any] = {}
         self._recorded: dict[int, Any] = {}  # open, with a start record
         self._secrets: frozenset[str] | None = None
@@ -174,6 +175,20 @@ class Pipeline:
         total = self._ledger.total
         return total.stored + total.dropped >= target
 
+    def hurry(self, timeout: float = EXIT_SECONDS) -> None:
+        """Write and send what there is, as the main thread is at its end.
+
+        Other threads may go on; `close` comes after them, with what is then left of
+        `exit_timeout`.
+        """
+        self._flush_store(time.monotonic() + timeout)
+        if not self._exports:
+            return
+        begun = time.monotonic()
+        with contextlib.suppress(sqlite3.Error, OSError):
+            self._exports.hurry(self._reader, begun + self._exit_seconds)
+        self._exit_seconds = max(0.0, self._exit_seconds - (time.monotonic() - begun))
+
     def close(self, timeout: float = EXIT_SECONDS) -> None:
         """Write what is left, within *timeout* seconds each, and end the threads.
 
@@ -181,9 +196,7 @@ class Pipeline:
         """
         self._flush_store(time.monotonic() + timeout)
         with contextlib.suppress(sqlite3.Error, OSError):
-            self._exports.close(
-                self._reader, self.settings.exit_timeout, self._ledger.durable
-            )
+            self._exports.close(self._reader, self._exit_seconds, self._ledger.durable)
         thread = self._thread
         if thread is not None:
             self._closing = True
@@ -475,6 +488,11 @@ _pipelines: weakref.WeakSet[Pipeline] = weakref.WeakSet()
 _inherited: list[Any] = []
 
 
+def _hurry_all() -> None:
+    for pipeline in list(_pipelines):
+        pipeline.hurry()
+
+
 def _close_all() -> None:
     for pipeline in list(_pipelines):
         pipeline.close()
@@ -488,5 +506,20 @@ def _after_fork() -> None:
         pipeline._start_afresh()
 
 
+def _before_shutdown(call: Callable[[], None]) -> None:
+    """Have *call* made at the end of the main thread, while threads can be started.
+
+    At `atexit` that is too late: `concurrent.futures` takes no work any more. Its own
+    hook has to be there before ours, as the last one is called first.
+    """
+    import concurrent.futures.thread  # noqa: F401
+
+    register = getattr(threading, "_register_atexit", None)
+    if register is not None:  # there is no public way
+        with contextlib.suppress(RuntimeError):  # it has begun
+            register(call)
+
+
+_before_shutdown(_hurry_all)
 atexit.register(_close_all)
 os.register_at_fork(after_in_child=_after_fork)
