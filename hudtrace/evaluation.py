@@ -142,7 +142,7 @@ def _is_place(job: object) -> bool:
     return isinstance(job, InJob)
 
 
-def _not_a_task(got: object, function: str = "hud.eval") -> str:
+def _not_a_task(got: object, *, decorating: bool = False) -> str:
     line = "make one by calling an environment: task = env('initials', company='HUD')"
     if getattr(got, "__module__", None) == "builtins" and callable(got):
         what = f"the builtin {getattr(got, '__name__', got)}()"
@@ -151,10 +151,15 @@ def _not_a_task(got: object, function: str = "hud.eval") -> str:
         what = f"the scenario {got.name!r} itself"
     else:
         what = f"{got!r:.80} of type {type(got).__name__}"
-    use = "async with hud.eval(task) as ctx:"
-    if function != "hud.eval":
-        use = f"@{function}(task)"
-    return f"{function}() takes a Task, but got {what}; {line}, then '{use}'"
+    if decorating:
+        return (
+            f"hud.traced_eval() takes a Task, but got {what}; {line}, then "
+            f"'@hud.traced_eval(task)'"
+        )
+    return (
+        f"hud.eval() takes a Task, but got {what}; {line}, then "
+        f"'async with hud.eval(task) as ctx:'"
+    )
 
 
 def score(value: float, *, name: str = "score", explanation: str | None = None) -> None:
@@ -198,7 +203,7 @@ def traced_eval(target: Any = None, /, **options: Any) -> Any:
     Raises TypeError for generators and for functions that cannot be run so.
     """
     if isinstance(target, Scenario):
-        raise TypeError(_not_a_task(target, _DECORATOR))
+        raise TypeError(_not_a_task(target, decorating=True))
     if isinstance(target, Task):
         _check_known(options, {*_EVAL_OPTIONS, *_JOB_OPTIONS})
         if _JOB_OPTIONS & options.keys():
@@ -208,7 +213,7 @@ def traced_eval(target: Any = None, /, **options: Any) -> Any:
         tasks = list(target)
         for task in tasks:
             if not isinstance(task, Task):
-                raise TypeError(_not_a_task(task, _DECORATOR))
+                raise TypeError(_not_a_task(task, decorating=True))
         _check_known(options, {*_EVAL_OPTIONS, *_JOB_OPTIONS})
         return functools.partial(_bind_many, tasks, options)
     if target is None:
@@ -223,7 +228,6 @@ def traced_eval(target: Any = None, /, **options: Any) -> Any:
     return _trace(target, **options)
 
 
-_DECORATOR = "hud.traced_eval"
 _JOB_OPTIONS = {"group", "max_concurrent"}
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NotRequired, TypedDict
@@ -268,6 +269,19 @@ def encodable_data(value: Json) -> Json:
         }
     if isinstance(value, list | tuple):
         return [encodable_data(child) for child in value]
+    return value
+
+
+def named_numbers(value: Any) -> Any:
+    """Return plain data with the names of those numbers that JSON does not have."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else f"{'-' * (value < 0)}Infinity"
+    if isinstance(value, dict):
+        return {
+            named_numbers(key): named_numbers(child) for key, child in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [named_numbers(child) for child in value]
     return value
 
 

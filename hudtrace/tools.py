@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict
 
 from hudtrace.errors import ConfigurationError, ToolError
-from hudtrace.messages import encodable, named
+from hudtrace.messages import encodable, named, named_numbers
 from hudtrace.schema import Parameters, parameters_of, summary_of
 from hudtrace.threads import EpisodeThread, tool_threads
 
@@ -97,7 +97,8 @@ class ToolResult:
         """Make a result of whatever a tool returned.
 
         Content blocks, images and bytes are blocks, also in a list with texts
-        between them; anything else is JSON. Images inside of a dict or a model
+        between them; anything else is JSON, in which a number that is not finite is
+        text: `"NaN"`, `"Infinity"`, `"-Infinity"`. Images inside of a dict or a model
         are named in its JSON, `[image 1: image/png, 70 bytes]`, and come after it.
         """
         if isinstance(value, ToolResult):
@@ -109,6 +110,7 @@ class ToolResult:
         if blocks is not None:
             return cls(blocks)
         plain, images = _plain(value)
+        plain = named_numbers(plain)
         written = plain if isinstance(plain, str) else _json(plain)
         text = encodable(written)
         if text != written:
@@ -184,13 +186,13 @@ class Tool:
         parallel: bool = True,
         max_result_bytes: int | None = None,
     ) -> Tool:
-        """Make a tool of a `def` or `async def`.
+        """Make a tool of a `def` or `async def`; of generators, the list of their items.
 
         Raises TypeError if its signature cannot be a tool's, ValueError if an
         option makes no sense. A name has letters, digits, `_`, `-`, `.` and `/`,
         128 at the most, as in MCP; APIs that take less refuse it on export.
         """
-        is_async = _returns_coroutine(function)
+        is_async = _runs_in_loop(function)
         where = run_in or ("loop" if is_async else "thread")
         own_name: str = getattr(function, "__name__", type(function).__name__)
         label = own_name if name is None else name
@@ -201,7 +203,7 @@ class Tool:
             )
         if is_async and where != "loop":
             raise ValueError(
-                f"tool {label!r} is a coroutine function, so it runs in the loop; "
+                f"tool {label!r} is an async function, so it runs in the loop; "
                 f"remove run_in={run_in!r}, or make it a plain def"
             )
         if not _NAME.fullmatch(label):
@@ -283,12 +285,16 @@ class Tool:
     ) -> Any:
         if self._is_async:
             return await call()
+        collect = functools.partial(_collected, call)
         if self.run_in == "loop":
-            value = call()
+            value = collect()
         elif self.run_in == "episode_thread" and thread is not None:
-            value = await thread.run(call)
+            value = await thread.run(collect)
         else:
-            value = await tool_threads().run(call)
+            value = await tool_threads().run(collect)
+        if inspect.isasyncgen(value):
+            async with contextlib.aclosing(value):
+                return [item async for item in value]
         return await value if inspect.isawaitable(value) else value
 
     def __repr__(self) -> str:
@@ -347,6 +353,18 @@ def _code_text(code: Any) -> str:
         _code_text(c) if hasattr(c, "co_code") else repr(c) for c in code.co_consts
     ]
     return f"{code.co_code.hex()} {code.co_names} {code.co_varnames} {consts}"
+
+
+def _collected(call: Callable[[], Any]) -> Any:
+    """Call, and where that makes a generator, run it here, where it belongs."""
+    value = call()
+    return list(value) if inspect.isgenerator(value) else value
+
+
+def _runs_in_loop(function: Callable[..., Any]) -> bool:
+    return _returns_coroutine(function) or inspect.isasyncgenfunction(
+        inspect.unwrap(function)
+    )
 
 
 def _returns_coroutine(function: Callable[..., Any]) -> bool:

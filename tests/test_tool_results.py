@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
+import math
+import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import mcp.types
@@ -120,3 +125,68 @@ async def test_an_episode_full_of_broken_text_is_recorded(stored: Any) -> None:
     assert ctx.result.outcome == "scored"
     spans: list[queries.StoredSpan] = stored(ctx.trace_id)
     assert len([s for s in spans if s.name.startswith("execute_tool")]) == 3
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (math.nan, "NaN"),
+        ([math.inf, -math.inf, 1.5], '["Infinity", "-Infinity", 1.5]'),
+        ({"a": math.nan, "b": {"c": [1]}}, '{"a": "NaN", "b": {"c": [1]}}'),
+    ],
+)
+def test_numbers_that_json_does_not_have_are_named(value: Any, text: str) -> None:
+    """A result with NaN or an infinity is valid JSON, and says which it was."""
+    result = ToolResult.of(value)
+    assert result.text == text
+    json.dumps(result.value, allow_nan=False)
+
+
+async def test_generators_are_lists_of_their_items(store: Path) -> None:
+    """What a tool yields, sync or async, is its result; its errors are the tool's."""
+    env = hud.Environment("yielding")
+
+    @env.tool
+    async def rows(n: int) -> AsyncIterator[int]:
+        """Yield numbers."""
+        for number in range(n):
+            await asyncio.sleep(0)
+            yield number
+
+    @env.tool
+    def lines(n: int) -> Iterator[str]:
+        """Yield the name of the thread."""
+        for _ in range(n):
+            yield threading.current_thread().name
+
+    @env.tool(timeout=0.05)
+    async def slow() -> AsyncIterator[int]:
+        """Never end."""
+        while True:
+            await asyncio.sleep(0.01)
+            yield 1
+
+    @env.tool
+    async def broken() -> AsyncIterator[int]:
+        """Fail halfway."""
+        yield 1
+        raise KeyError("half")
+
+    @env.scenario("s")
+    async def s() -> AsyncIterator[object]:
+        yield "Go."
+        yield 1.0
+
+    async with hud.eval(s()) as ctx:
+        assert str(await ctx.call_tool("rows", n=3)) == "[0, 1, 2]"
+        assert await ctx.tools["rows"](n=2) == [0, 1]
+        assert await ctx.tools["lines"](n=2) == ["hudtrace-tool"] * 2
+        assert "took longer than 0.05 s" in str(await ctx.call_tool("slow"))
+        with pytest.raises(KeyError, match="half"):
+            await ctx.tools["broken"]()
+        await ctx.submit("x")
+    with pytest.raises(ValueError, match="is an async function, so it runs in"):
+
+        @env.tool(run_in="thread")
+        async def other() -> AsyncIterator[int]:
+            yield 1
