@@ -1,0 +1,115 @@
+"""`connect_hub` by the hub URL: an MCP server over a real socket."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import hudtrace as hud
+from hudtrace.errors import UnknownEnvironment
+
+pytestmark = pytest.mark.usefixtures("store")
+
+
+@pytest.fixture(autouse=True)
+def nowhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No pyproject.toml says anything."""
+    (tmp_path / "pyproject.toml").write_text("")
+    monkeypatch.chdir(tmp_path)
+
+
+async def test_an_environment_of_the_hub(
+    http_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tools of the hub's environment are there; scenarios of one's own use them."""
+    monkeypatch.setenv("HUDTRACE_HUB_URL", http_server("calculator").url)
+    env = hud.Environment("sums").connect_hub("calculator")
+    assert "add" in env.tools
+
+    @env.scenario("sum")
+    async def add_up(a: int) -> Any:
+        answer = yield f"What is {a} + 1?"
+        yield 1.0 if answer == str(a + 1) else 0.0
+
+    async with hud.eval(add_up(a=4)) as ctx:
+        await ctx.submit(str(await ctx.call_tool("add", a=4)))
+    assert ctx.result.reward == 1.0
+
+
+def test_the_name_may_be_in_the_url(
+    http_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`{name}` in the hub URL is the name that is asked for, quoted."""
+    url = http_server("anything").url
+    monkeypatch.setenv("HUDTRACE_HUB_URL", f"{url}?environment={{name}}")
+    assert "add" in hud.Environment("x").connect_hub("a&b").tools
+
+
+def test_a_hub_of_something_else(
+    http_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hub that serves another environment is not taken for this one."""
+    monkeypatch.setenv("HUDTRACE_HUB_URL", http_server("weather").url)
+    with pytest.raises(UnknownEnvironment, match="it serves 'weather'") as raised:
+        hud.Environment("x").connect_hub("calculator")
+    for place in ("hudtrace.environments", "pyproject.toml", "127.0.0.1"):
+        assert place in str(raised.value)
+
+
+@contextlib.contextmanager
+def serving(body: bytes) -> Iterator[str]:
+    """Serve *body* for every request, whatever it is."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_DELETE = do_POST
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://user:secret@127.0.0.1:{server.server_port}/mcp"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"calculator": "os:system"}',
+        b'[tool.hudtrace.environments]\ncalculator = "os:system"',
+        b"\x80\x04cos\nsystem\n.",
+        b'{"jsonrpc": "2.0", "id": 0, "result": "os:system"}',
+        b'{"jsonrpc": "2.0", "id": 0, "error": {"code": -32601, "message": "no"}}',
+    ],
+)
+def test_data_is_never_run(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a hub answers is data: what is no MCP is an error that says where."""
+    with serving(body) as url:
+        monkeypatch.setenv("HUDTRACE_HUB_URL", url)
+        with pytest.raises(UnknownEnvironment, match="the hub at") as raised:
+            hud.Environment("x").connect_hub("calculator")
+    assert "secret" not in str(raised.value)
+
+
+def test_a_hub_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hub that cannot be reached is said with the other places."""
+    monkeypatch.setenv("HUDTRACE_HUB_URL", "http://127.0.0.1:9/mcp")
+    with pytest.raises(UnknownEnvironment, match="cannot connect"):
+        hud.Environment("x").connect_hub("calculator")
