@@ -7,9 +7,8 @@ read, or the chunks of a stream, folded.
 
 from __future__ import annotations
 
-import _thread
 import asyncio
-import contextlib
+import functools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -20,6 +19,7 @@ from hudtrace.errors import blame_provider
 from hudtrace.messages import Message, ModelReply, Part, Usage
 from hudtrace.notices import internal_error
 from hudtrace.prices import price_of, table_version
+from hudtrace.tracing import late_ends
 from hudtrace.tracing.content import ContentEncoder, Encoded, Resolved
 from hudtrace.tracing.model_call import ModelCall
 
@@ -265,15 +265,14 @@ class Exchange:
         """Finish with what was read of an answer that nobody holds any more.
 
         The garbage collector calls this, at any moment: also where this thread
-        holds a lock that the end of a span takes. So the end comes from another
-        thread, started without the locks of `threading`.
+        holds a lock that the end of a span takes. So the end is made later.
         """
-        with contextlib.suppress(RuntimeError):  # the interpreter is going down
-            how = {"incomplete": incomplete, "unread": self.first_byte is None}
-            if fold is None:
-                _thread.start_new_thread(self.read, (raw,), how)
-            else:
-                _thread.start_new_thread(self.folded, (fold,), how)
+        finish = self.read if fold is None else self.folded
+        answer = raw if fold is None else fold
+        unread = self.first_byte is None
+        late_ends.later(
+            functools.partial(finish, answer, incomplete=incomplete, unread=unread)
+        )
 
     def failed(self, error: BaseException) -> None:
         """Finish with an error: of the request, the answer's parsing, cancellation."""

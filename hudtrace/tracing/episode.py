@@ -21,6 +21,7 @@ from opentelemetry.context import Context
 
 from hudtrace import semconv
 from hudtrace.messages import Message, Part, Usage
+from hudtrace.tracing import late_ends
 from hudtrace.tracing.spans import (
     STAMP,
     Span,
@@ -302,6 +303,7 @@ class Episode:
 
     def end_turns(self) -> None:
         """End every open turn: the answer is in, or the body is over."""
+        late_ends.settle()
         with self._lock:
             turns, self._turns = list(self._turns.values()), {}
         for turn in turns:

@@ -20,6 +20,7 @@ from hudtrace import semconv
 from hudtrace.messages import Usage
 from hudtrace.notices import notify_once
 from hudtrace.prices import load_early
+from hudtrace.tracing import late_ends
 from hudtrace.tracing.content import Deferred
 from hudtrace.tracing.episode import (
     TURN,
@@ -67,6 +68,7 @@ def open_call(
     tracer = episode.tracer if episode is not None else get_tracer()
     if tracer is None:
         return None
+    late_ends.settle()
     load_early()
     aside = attributes.get(semconv.OPERATION) in _ASIDE
     if episode is not None:

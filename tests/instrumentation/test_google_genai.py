@@ -280,6 +280,29 @@ def check_given_up(chat: Any) -> None:
     assert chat.said().startswith("one")
 
 
+@pytest.mark.parametrize(
+    "give_up", [close_early, break_and_drop, drop_chat], ids=name_of
+)
+def test_given_up_in_an_eval(
+    give_up: Callable[..., Any],
+    google: genai.Client,
+    task: hud.Task,
+    replies: list[ScriptedReply],
+    spans: list[CapturedSpan],
+) -> None:
+    """What was read of it counts in the eval, each time, and its span ends before."""
+    replies[:] = [LONG.but(usage=USAGE)] * 4
+    for _ in replies:
+        with hud.eval(task) as e:
+            give_up(google)
+            e.submit("JR")
+        assert e.result.usage.input_tokens == USAGE.input_tokens
+        calls = [span for span in spans if span.name == f"chat {MODEL}"]
+        root = next(span for span in spans if span.span_id == e.result.span_id)
+        assert spans.index(calls[-1]) < spans.index(root)
+        assert calls[-1].trace_id == e.result.trace_id
+
+
 def test_the_last_chunk_is_enough(google: genai.Client, chat: Any) -> None:
     """A stream that is left at its last chunk is whole."""
     for chunk in google.models.generate_content_stream(model=MODEL, contents="x"):
