@@ -193,10 +193,9 @@ class BareEval:
     def _grade(self) -> Grade | None:
         """Return the grade that the call has earned, None if nobody gave one."""
         scores = tuple(self.record.scores)
-        if isinstance(self._value, Grade):
-            return read_reward(self._value).with_subscores(scores)
-        if self._reward == "return":
-            return read_reward(self._value).with_subscores(scores)
+        if isinstance(self._value, Grade) or self._reward == "return":
+            source = f"{self.record.identity.name} returned"
+            return read_reward(self._value, source=source).with_subscores(scores)
         if scores:
             weight = sum(score.weight for score in scores) or 1.0
             mean = sum(score.value * score.weight for score in scores) / weight

@@ -74,34 +74,39 @@ class Answer:
     error: str | None = None
 
 
-def read_reward(raw: Any, reward_range: tuple[float, float] | None = None) -> Grade:
-    """Read what a scenario yielded as its reward.
+def read_reward(
+    raw: Any,
+    reward_range: tuple[float, float] | None = None,
+    *,
+    source: str = "the scenario yielded",
+) -> Grade:
+    """Read what a scenario yielded as its reward; *source* begins an error's text.
 
     Takes an int, float, bool, `Grade`, or a dict of its fields. Raises
     `ScenarioProtocolError` for anything else, for numbers that are not finite
     or outside *reward_range*: a broken grader is never a reward of 0 or 1.
     """
-    grade = _read_grade(raw)
-    number = _finite(grade.reward)
+    grade = _read_grade(raw, source)
+    number = _finite(grade.reward, source)
     if reward_range is not None:
         low, high = reward_range
         if not low <= number <= high:
             raise ScenarioProtocolError(
-                f"the scenario yielded a reward of {number:g}, outside its "
+                f"{source} a reward of {number:g}, outside its "
                 f"reward_range {low:g} to {high:g}; scale it, or widen reward_range"
             )
     return dataclasses.replace(grade, reward=number)
 
 
-def _read_grade(raw: Any) -> Grade:
+def _read_grade(raw: Any, source: str) -> Grade:
     if isinstance(raw, Grade):
         return raw
     if isinstance(raw, Mapping):
-        return _grade_of(raw)
-    return Grade(_finite(raw))
+        return _grade_of(raw, source)
+    return Grade(_finite(raw, source))
 
 
-def _grade_of(fields: Mapping[Any, Any]) -> Grade:
+def _grade_of(fields: Mapping[Any, Any], source: str) -> Grade:
     known = {f.name for f in dataclasses.fields(Grade)}
     unknown = [str(key) for key in fields if key not in known]
     if unknown or "reward" not in fields:
@@ -109,7 +114,7 @@ def _grade_of(fields: Mapping[Any, Any]) -> Grade:
             f"has the unknown key {unknown[0]!r}" if unknown else "has no 'reward'"
         )
         raise ScenarioProtocolError(
-            f"the scenario yielded a dict that {problem}; a reward dict has the keys "
+            f"{source} a dict that {problem}; a reward dict has the keys "
             f"{', '.join(sorted(known))}"
         )
     scores = fields.get("subscores") or ()
@@ -117,10 +122,10 @@ def _grade_of(fields: Mapping[Any, Any]) -> Grade:
         read = [s if isinstance(s, SubScore) else SubScore(**s) for s in scores]
         return Grade(**{**fields, "subscores": tuple(read)})
     except (TypeError, ValueError) as error:
-        raise ScenarioProtocolError(f"the scenario's subscores: {error}") from error
+        raise ScenarioProtocolError(f"{source} wrong subscores: {error}") from error
 
 
-def _finite(raw: Any) -> float:
+def _finite(raw: Any, source: str) -> float:
     try:
         # numpy and decimal numbers are numbers; text that looks like one is not.
         number = None if isinstance(raw, str | bytes) else float(raw)
@@ -128,7 +133,7 @@ def _finite(raw: Any) -> float:
         number = None
     if number is None or not math.isfinite(number):
         raise ScenarioProtocolError(
-            f"the scenario yielded {raw!r:.80} as its reward; yield a finite number, a "
+            f"{source} {raw!r:.80} as its reward; yield a finite number, a "
             f"bool, a Grade, or a dict of its fields"
         )
     return number

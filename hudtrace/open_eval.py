@@ -13,6 +13,7 @@ from hudtrace.errors import EnvironmentFailure, EvalAbandoned
 from hudtrace.grading import Grade, read_reward
 from hudtrace.limits import LimitGuard
 from hudtrace.loops import Home, Start
+from hudtrace.notices import notify_once
 from hudtrace.record import Ending, Identity, Record, outcome_of
 from hudtrace.toolbox import Toolbox
 from hudtrace.tracing.episode import link_to
@@ -185,7 +186,10 @@ class OpenEval:
         try:
             inside = episode.context(semconv.PHASE_GRADE, span)
             raw = await self._run.grade(scenario.answer(answer), inside)
-            grade = read_reward(raw, scenario.reward_range)
+            if self._run.clean_up_error is not None:
+                self._note_clean_up(span, self._run.clean_up_error)
+            source = f"scenario {scenario.name!r} yielded"
+            grade = read_reward(raw, scenario.reward_range, source=source)
             if self.record.scores:
                 grade = grade.with_subscores(self.record.scores)
             self.record.write_grade(span, grade, self._passing)
@@ -195,6 +199,16 @@ class OpenEval:
             raise
         finally:
             span.end()
+
+    def _note_clean_up(self, span: Span, error: Exception) -> None:
+        """Record what a scenario raised after its reward, which counts all the same."""
+        span.record_exception(error)
+        name = self._scenario.name
+        notify_once(
+            f"clean-up-{self.record.identity.env}-{name}",
+            f"scenario {name!r} raised {error!r:.200} after its reward, which counts "
+            f"all the same; the error is on the reward's span: {self.record.trace_url}",
+        )
 
     @property
     def _passing(self) -> float:

@@ -31,6 +31,7 @@ class ScenarioRun:
         self._start = start
         self._is_async = is_async
         self._driver: asyncio.Task[None] | None = None
+        self.clean_up_error: Exception | None = None
 
     async def setup(self, context: Context) -> Any:
         """Run to the first yield, with *context* current inside; return the prompt.
@@ -56,7 +57,8 @@ class ScenarioRun:
     async def grade(self, answer: Any, context: Context) -> Any:
         """Send *answer*, with *context* current inside; return what is yielded.
 
-        The scenario is then resumed once more and must end, and is closed.
+        The scenario is then resumed once more and must end, and is closed. What it
+        raises after its reward is in `clean_up_error`.
         Raises as `setup`; cancelling this cancels the scenario.
         """
         assert self._driver is not None
@@ -132,6 +134,9 @@ class ScenarioRun:
         try:
             extra = await generator.asend(None)
         except StopAsyncIteration:
+            return
+        except Exception as error:
+            self.clean_up_error = error  # the reward has been given
             return
         raise ScenarioProtocolError(
             f"scenario {self._name!r} yielded a third time ({extra!r:.80}); it ends "

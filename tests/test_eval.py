@@ -119,7 +119,7 @@ async def test_valid_rewards(reward: Any, expected: float) -> None:
 async def test_invalid_rewards_are_grader_errors(reward: Any) -> None:
     """What is no finite number is a protocol error, never 0.0 or 1.0."""
     ctx = hud.eval(rewarding(reward))
-    with pytest.raises(ScenarioProtocolError):
+    with pytest.raises(ScenarioProtocolError, match=r"^scenario 'one' yielded"):
         async with ctx:
             await ctx.submit("x")
     assert (ctx.result.reward, ctx.result.outcome) == (None, "grader_error")
@@ -155,6 +155,34 @@ async def test_no_second_yield() -> None:
         async with ctx:
             await ctx.submit("x")
     assert ctx.result.outcome == "grader_error"
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_a_clean_up_that_fails(
+    is_async: bool, stored: Stored, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The reward that was yielded before counts; the error is on its span."""
+
+    async def one() -> Any:
+        try:
+            yield "prompt"
+            yield 0.5
+        finally:
+            raise KeyError("disk")
+
+    def two() -> Any:
+        yield "prompt"
+        yield 0.5
+        raise KeyError("disk")
+
+    async with hud.eval(scenario_env(one if is_async else two)) as ctx:
+        await ctx.submit("x")
+    assert (ctx.result.reward, ctx.result.outcome) == (0.5, "scored")
+    (span,) = [s for s in stored(ctx.trace_id) if s.name == "reward"]
+    assert [event.name for event in span.events] == ["exception"]
+    assert "KeyError" in str(span.events[0].attributes)
+    said = capsys.readouterr().err
+    assert not is_async or "raised KeyError('disk') after its reward" in said
 
 
 async def test_third_yield() -> None:
