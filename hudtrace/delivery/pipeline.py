@@ -6,19 +6,17 @@ loop, hangs at exit, or raises into user code.
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import dataclasses
-import os
 import sqlite3
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from hudtrace import settings as settings_module
 from hudtrace.backends import Backend
+from hudtrace.delivery import endings
 from hudtrace.delivery.batch import BatchWriter
 from hudtrace.delivery.exports import Exports
 from hudtrace.delivery.ledger import DeliveryReport, Ledger
@@ -57,10 +55,10 @@ class Pipeline:
         self.settings = chosen
         self._backends = tuple(backends)
         self.hand_over: HandOver | None = None
-        self._start_afresh()
-        _pipelines.add(self)
+        self.start_afresh()
+        endings.watch(self)
 
-    def _start_afresh(self) -> None:
+    def start_afresh(self) -> None:
         """Set up everything that a forked child must not share with its parent."""
         self._queue = SpanQueue()
         self._ledger = Ledger(durable=self.settings.store is not None)
@@ -482,44 +480,3 @@ def _oldest(young: dict[int, Any], before: int) -> list[tuple[int, Any]]:
 def _foreign_size(span: Any) -> int:
     attributes = span.attributes or {}
     return 3200 + sum(len(v) for v in attributes.values() if isinstance(v, str))
-
-
-_pipelines: weakref.WeakSet[Pipeline] = weakref.WeakSet()
-_inherited: list[Any] = []
-
-
-def _hurry_all() -> None:
-    for pipeline in list(_pipelines):
-        pipeline.hurry()
-
-
-def _close_all() -> None:
-    for pipeline in list(_pipelines):
-        pipeline.close()
-
-
-def _after_fork() -> None:
-    # The child leaves the parent's spans and connection to the parent. The
-    # connection object is kept: closing it would touch the parent's file locks.
-    for pipeline in list(_pipelines):
-        _inherited.append(pipeline._store)
-        pipeline._start_afresh()
-
-
-def _before_shutdown(call: Callable[[], None]) -> None:
-    """Have *call* made at the end of the main thread, while threads can be started.
-
-    At `atexit` that is too late: `concurrent.futures` takes no work any more. Its own
-    hook has to be there before ours, as the last one is called first.
-    """
-    import concurrent.futures.thread  # noqa: F401
-
-    register = getattr(threading, "_register_atexit", None)
-    if register is not None:  # there is no public way
-        with contextlib.suppress(RuntimeError):  # it has begun
-            register(call)
-
-
-_before_shutdown(_hurry_all)
-atexit.register(_close_all)
-os.register_at_fork(after_in_child=_after_fork)
