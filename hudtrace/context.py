@@ -240,7 +240,9 @@ class EvalContext(EvalView):
         opened = self._running
         if opened.record.result is not None:
             return False
-        if isinstance(error, asyncio.CancelledError) and opened.stopped_by_limit:
+        if error is not None and opened.guard and opened.guard.has_caused(error):
+            if isinstance(error, Exception):
+                opened.record.episode.root.record_exception(error)
             error = None
         ending_error = await opened.end(self.answer, error)
         if error is None:

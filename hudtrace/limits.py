@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import math
 import threading
 from time import monotonic as _now
@@ -15,14 +16,20 @@ from hudtrace.tracing.episode import Episode
 
 T = TypeVar("T")
 
+#: Seconds that a cancelled body has before it is cancelled again: a framework may wait
+#: in its clean-up for what was cancelled, and for ever.
+AGAIN = 2.0
+_REACHED = "limit reached: "
+
 
 class LimitGuard:
     """Stops the body of an eval at a limit, from whatever thread it is noticed.
 
     `reached` names the limit that stopped it. *body* is the task that runs the body,
     None for sync code; build and `release` the guard on its loop, `release` it when
-    the body is over. Nobody can interrupt sync code: only its next call is refused,
-    and calls that it waits for are cancelled.
+    the body is over. A body that goes on is cancelled again after `AGAIN` seconds,
+    and when its time is over. Nobody can interrupt sync code: only its next call is
+    refused, and calls that it waits for are cancelled.
     """
 
     def __init__(
@@ -37,14 +44,15 @@ class LimitGuard:
         self._calls: set[asyncio.Task[Any]] = set()
         self._until = math.inf if limits.time is None else _now() + limits.time
         self._before = self._body.cancelling() if self._body else 0
-        self._cancelled = False
+        self._cancels = 0
+        self._again: asyncio.TimerHandle | None = None
         self._revoked = False
         self._released = False
         self._timer: asyncio.TimerHandle | None = None
         episode.limit = self._next_would_pass
         episode.stop = self.stop
         if limits.time is not None:
-            self._timer = self._loop.call_later(limits.time, self.stop, "time")
+            self._timer = self._loop.call_later(limits.time, self._time_is_over)
 
     def stop(self, limit: str) -> None:
         """Note *limit* as reached and cancel the body, unless it asks itself."""
@@ -69,7 +77,7 @@ class LimitGuard:
             raise asyncio.CancelledError("the eval was cancelled")
         if _now() >= self._until:
             self.stop("time")
-            raise asyncio.CancelledError("limit reached: time")
+            raise asyncio.CancelledError(f"{_REACHED}time")
 
     async def watch(self, start: Start[T]) -> T:
         """Await a coroutine that sync code waits for; a limit cancels it."""
@@ -86,10 +94,12 @@ class LimitGuard:
         if self._released:
             return
         self._released = True
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._cancelled and self._body is not None:
-            self._body.uncancel()
+        for timer in (self._timer, self._again):
+            if timer is not None:
+                timer.cancel()
+        if self._body is not None:
+            for _ in range(self._cancels):
+                self._body.uncancel()
 
     @property
     def only_cause(self) -> bool:
@@ -98,17 +108,54 @@ class LimitGuard:
             return False
         return self._body is None or self._body.cancelling() <= self._before
 
+    def has_caused(self, error: BaseException) -> bool:
+        """Whether *error* came of a limit: it is, or was raised from, its cancellation.
+
+        Sync code of a framework may turn `asyncio.CancelledError` into an error of its
+        own.
+        """
+        if not self.only_cause:
+            return False
+        if isinstance(error, asyncio.CancelledError):
+            return True
+        seen: set[int] = set()
+        above: BaseException | None = error
+        while above is not None and id(above) not in seen:
+            if isinstance(above, asyncio.CancelledError) and _says_so(above):
+                return True
+            seen.add(id(above))
+            hidden = above.__suppress_context__
+            above = above.__cause__ or (None if hidden else above.__context__)
+        return False
+
     def _cancel(self) -> None:
-        if self._released or self._cancelled:
+        if self._released or self._cancels:
             return
+        message = f"{_REACHED}{self.reached}" if self.reached else None
         for task in list(self._calls):
             if task is not asyncio.current_task():
-                task.get_loop().call_soon_threadsafe(task.cancel)
+                cancel = functools.partial(task.cancel, message)
+                task.get_loop().call_soon_threadsafe(cancel)
         if self._body is None:
             return
-        if asyncio.current_task(self._loop) is self._body:
-            return  # the call that asked raises CancelledError itself
-        self._cancelled = self._body.cancel()
+        if asyncio.current_task(self._loop) is not self._body:
+            self._cancel_body()
+        elif self._again is None:  # the call that asked raises CancelledError itself
+            self._again = self._loop.call_later(AGAIN, self._cancel_body)
+
+    def _cancel_body(self) -> None:
+        if self._released or self._body is None:
+            return
+        if self._again is not None:
+            self._again.cancel()
+        self._cancels += self._body.cancel(f"{_REACHED}{self.reached}")
+        self._again = self._loop.call_later(AGAIN, self._cancel_body)
+
+    def _time_is_over(self) -> None:
+        again = self._cancels
+        self.stop("time")
+        if again:
+            self._cancel_body()
 
     def _next_would_pass(self, kind: str) -> str | None:
         """Return the limit that forbids one more of *kind*, if any.
@@ -140,6 +187,10 @@ class LimitGuard:
             if kind == limit and allowed is not None and made >= allowed:
                 return limit
         return None
+
+
+def _says_so(error: BaseException) -> bool:
+    return bool(error.args) and str(error.args[0]).startswith(_REACHED)
 
 
 def _say_unpriced() -> None:

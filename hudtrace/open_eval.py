@@ -59,11 +59,6 @@ class OpenEval:
         """The limit that stopped the body, None if none did."""
         return None if self.guard is None else self.guard.reached
 
-    @property
-    def stopped_by_limit(self) -> bool:
-        """Whether the body was cancelled by a limit and by nobody else."""
-        return self.guard is not None and self.guard.only_cause
-
     async def call(self, call: ToolCall) -> ToolResult:
         """Run a tool call at home, from whatever loop."""
         if self.home.is_here:

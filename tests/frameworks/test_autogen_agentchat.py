@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import Any
 
 import own_spans
@@ -17,7 +18,10 @@ from hudtrace.testing import ScriptedModel, call, captured_spans, say
 framework("autogen_agentchat")
 
 from autogen_agentchat.agents import AssistantAgent  # noqa: E402
-from autogen_agentchat.conditions import TextMentionTermination  # noqa: E402
+from autogen_agentchat.conditions import (  # noqa: E402
+    MaxMessageTermination,
+    TextMentionTermination,
+)
 from autogen_agentchat.teams import RoundRobinGroupChat  # noqa: E402
 from autogen_core import CancellationToken, FunctionCall  # noqa: E402
 from autogen_core.models import FunctionExecutionResult  # noqa: E402
@@ -112,6 +116,24 @@ async def test_a_team() -> None:
     parents = {span.span_id: span.name for span in spans}
     above = [parents[s.parent_id or ""] for s in spans if s.name.startswith("chat ")]
     assert above == ["invoke_agent helper"] * 2
+
+
+@pytest.mark.timeout(30)
+async def test_a_limit_stops_a_team(task: hud.Task) -> None:
+    """A team that waits for ever for the call that a limit refused is stopped."""
+    limits = hud.Limits(tool_calls=2, time=15)
+    with ScriptedModel(lambda _: call(("lookup_ceo", {"company": "HUD"}))) as model:
+        asked = client(model)
+        began = monotonic()
+        async with hud.eval(task, limits=limits) as ctx:
+            helper = AssistantAgent("a", asked, tools=ctx.as_autogen_tools("agentchat"))
+            eight = MaxMessageTermination(8)
+            team = RoundRobinGroupChat([helper], termination_condition=eight)
+            await ctx.submit(await team.run(task=ctx.prompt))
+        await asked.close()
+    assert (ctx.result.outcome, ctx.result.stopped_by) == ("no_answer", "tool_calls")
+    assert ctx.result.tool_calls == 2
+    assert monotonic() - began < 10
 
 
 async def test_a_failing_tool_is_marked() -> None:

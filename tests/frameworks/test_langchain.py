@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
 import pydantic
 import pytest
-from contract import Contract, SyncContract, check_trace, framework, tree
+from contract import Contract, People, SyncContract, check_trace, framework, tree
 from page_code import GATEWAY, page, run, snippet
 
 import hudtrace as hud
@@ -190,6 +192,61 @@ async def test_a_structured_response(task: hud.Task) -> None:
             )
             await ctx.submit(await agent.ainvoke(said(ctx)))
     assert ctx.answer == Initials(letters="JR")
+
+
+LIMITS = [hud.Limits(turns=2), hud.Limits(tool_calls=2), hud.Limits(time=0.3)]
+
+
+def loops(ctx: Any, model: ScriptedModel) -> Any:
+    """Run an agent whose model calls tools for ever, from sync code."""
+    agent = create_agent(chat(model), ctx.as_langchain_tools())
+    return agent.invoke(said(ctx), {"recursion_limit": 1000})
+
+
+@new
+@pytest.mark.parametrize("limits", LIMITS, ids=["turns", "tool_calls", "time"])
+def test_a_limit_of_sync_code(limits: hud.Limits, request: Any) -> None:
+    """What `invoke` makes of a limit ends the episode as `ainvoke` does."""
+    limit = request.node.callspec.id
+    people = People()
+    slow = call(("slow", {"label": "one"}))
+    with ScriptedModel(lambda _: slow) as model:
+        with hud.eval(people.task, limits=limits) as ctx:
+            ctx.submit(loops(ctx, model))
+        assert (ctx.result.outcome, ctx.result.stopped_by) == ("no_answer", limit)
+
+        @hud.traced_eval([people.task] * 2, limits=limits)
+        def job(ctx: hud.SyncEvalContext) -> None:
+            ctx.submit(loops(ctx, model))
+
+        ended = [(result.outcome, result.stopped_by) for result in job().results]
+        assert ended == [("no_answer", limit)] * 2
+
+
+@new
+@pytest.mark.parametrize("limits", LIMITS, ids=["turns", "tool_calls", "time"])
+async def test_a_limit_of_a_sync_agent_in_async_code(
+    limits: hud.Limits, request: Any
+) -> None:
+    """So it does where the agent blocks the eval's loop."""
+    limit = request.node.callspec.id
+    slow = call(("slow", {"label": "one"}))
+    with ScriptedModel(lambda _: slow) as model:
+        async with hud.eval(People().task, limits=limits) as ctx:
+            await ctx.submit(loops(ctx, model))
+    assert (ctx.result.outcome, ctx.result.stopped_by) == ("no_answer", limit)
+
+
+@new
+async def test_an_error_beside_a_limit() -> None:
+    """An error that no limit has caused stays one, also after a limit."""
+    limits = hud.Limits(tool_calls=1)
+    async with hud.eval(People().task, limits=limits, on_error="record") as ctx:
+        await ctx.call_tool("slow", label="one")
+        with contextlib.suppress(asyncio.CancelledError):
+            await ctx.call_tool("slow", label="two")
+        raise RuntimeError("node") from ValueError("no limit")
+    assert ctx.result.outcome == "agent_error"
 
 
 async def test_call_tool(task: hud.Task) -> None:
