@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import sys
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
 
 from hudtrace.chat.clients import ModelClient
 from hudtrace.chat.conversation import MAX_STEPS, Conversation, ModelSettings
@@ -16,6 +17,7 @@ from hudtrace.context import EvalContext, OnError
 from hudtrace.errors import EvalFinished
 from hudtrace.evaluation import Variant, eval
 from hudtrace.result import EvalResult, Limits
+from hudtrace.sync_eval import SyncEvalContext
 from hudtrace.task import Task
 
 if TYPE_CHECKING:
@@ -84,7 +86,8 @@ async def run_scenario_chat(
     return context.result
 
 
-async def run_chat(
+@overload
+def run_chat(
     ctx: EvalContext,
     *,
     client: Any,
@@ -93,17 +96,48 @@ async def run_chat(
     max_steps: int | None = MAX_STEPS,
     system_prompt: str | None = None,
     request: Mapping[str, Any] | None = None,
-) -> ChatReply:
+) -> Coroutine[Any, Any, ChatReply]: ...
+@overload
+def run_chat(
+    ctx: SyncEvalContext,
+    *,
+    client: Any,
+    model: str,
+    api: ApiName = "auto",
+    max_steps: int | None = MAX_STEPS,
+    system_prompt: str | None = None,
+    request: Mapping[str, Any] | None = None,
+) -> ChatReply: ...
+def run_chat(
+    ctx: EvalContext | SyncEvalContext,
+    *,
+    client: Any,
+    model: str,
+    api: ApiName = "auto",
+    max_steps: int | None = MAX_STEPS,
+    system_prompt: str | None = None,
+    request: Mapping[str, Any] | None = None,
+) -> Coroutine[Any, Any, ChatReply] | ChatReply:
     """Have a model work on the task of an open eval, and hand in its answer.
 
-    For the body of `hud.eval` and of `@hud.traced_eval(tasks)`. Arguments are
-    those of `run_scenario_chat`. Raises what the client raises; the eval then
-    ends as `provider_error`.
+    For the body of `hud.eval` and of `@hud.traced_eval(tasks)`: in async code
+    `await hud.run_chat(ctx, ...)`, in sync code the same without `await`.
+    Arguments are those of `run_scenario_chat`. Raises what the client raises; the
+    eval then ends as `provider_error`.
     """
+    if not isinstance(ctx, EvalContext | SyncEvalContext):
+        raise TypeError(
+            f"run_chat({ctx!r:.80}) takes the context of an open eval, the ctx of "
+            f"'async with hud.eval(task) as ctx'; a task alone has "
+            f"hud.run_scenario_chat(task=task, client=client, model=model)"
+        )
     settings = ModelSettings(
         ModelClient(client, api), model, system_prompt, request or {}, max_steps
     )
-    return await _answer(ctx, settings)
+    if isinstance(ctx, SyncEvalContext):
+        start = functools.partial(_answer, ctx._context, settings)
+        return ctx._go_on("run_chat").run_sync(start)
+    return _answer(ctx, settings)
 
 
 def run_scenario_chat_interactive(
@@ -250,6 +284,17 @@ class ScenarioChat:
         if not self.context.has_result:
             await self._submit(None)
         return await self.context.__aexit__(kind, error, trace)
+
+    def __enter__(self) -> NoReturn:
+        """Refuse sync code: its form is `hud.run_chat` in an eval."""
+        raise TypeError(
+            "a chat is for async code: 'async with "
+            "hud.run_scenario_chat_interactive(...) as chat'; sync code has "
+            "'with hud.eval(task) as ctx: hud.run_chat(ctx, client=client, model=model)'"
+        )
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Do nothing; `__enter__` has refused."""
 
     async def _send(
         self, text: str | None, emit: Emit | None, **changes: Any

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import openai
 import pytest
 
 import hudtrace as hud
@@ -285,6 +286,47 @@ async def test_a_chat_in_a_job_of_many_tasks(
         job = await run()
     assert [result.reward for result in job.results] == [1.0] * 3
     assert len(named(spans, "eval ")) == 3
+
+
+def test_a_chat_in_sync_code(
+    task: hud.Task, api: Any, connect: Connect, sync: bool
+) -> None:
+    """`hud.run_chat` takes a sync eval's context, and returns the reply."""
+    with ScriptedModel([say("JR"), say("JR")]) as model, captured_spans() as spans:
+        client = connect(model, sync=sync)
+        with hud.eval(task) as ctx:
+            reply = hud.run_chat(ctx, client=client, model="m", api=api)
+        assert (reply.answer, ctx.answer, ctx.reward) == ("JR", "JR", 1.0)
+
+        @hud.traced_eval([task])
+        def run(ctx: hud.SyncEvalContext) -> None:
+            hud.run_chat(ctx, client=client, model="m", api=api)
+
+        assert run().mean == 1.0
+    (turn, _) = named(spans, "turn")
+    (agent, _) = named(spans, "invoke_agent")
+    assert turn.parent_id == agent.span_id
+
+
+def test_a_chat_in_sync_code_stops_at_a_limit(task: hud.Task) -> None:
+    """A limit ends it as it ends one in async code; the eval is graded."""
+    lookup = call(("lookup_ceo", {"company": "HUD"}))
+    with ScriptedModel(lambda _: lookup) as model:
+        client = openai.OpenAI(base_url=model.url, api_key="x")
+        with hud.eval(task, limits=hud.Limits(turns=2)) as ctx:
+            hud.run_chat(ctx, client=client, model="m", max_steps=None)
+            pytest.fail("the limit must end the block")
+    assert (ctx.result.stopped_by, ctx.result.turns) == ("turns", 2)
+
+
+def test_forms_that_a_chat_does_not_have(task: hud.Task) -> None:
+    """A chat with a user is async; `run_chat` takes a context: both say so."""
+    client = openai.OpenAI(base_url="http://127.0.0.1:9", api_key="x")
+    chat = hud.run_scenario_chat_interactive(client=client, model="m", task=task)
+    with pytest.raises(TypeError, match="a chat is for async code: 'async with"), chat:
+        pytest.fail("the body must not run")
+    with pytest.raises(TypeError, match="takes the context of an open eval"):
+        hud.run_chat(task, client=client, model="m")  # type: ignore[call-overload]
 
 
 async def test_a_client_that_is_not_instrumented(task: hud.Task) -> None:
