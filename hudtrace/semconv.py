@@ -165,6 +165,8 @@ FAILURE_CLASS: Final = "hud.failure.class"  # none | agent | infra | cancelled
 FAILURE_INFRA: Final = "hud.failure.infra"  # 0.0 or 1.0
 STOPPED_BY: Final = "hud.stopped_by"  # time | turns | tool_calls | tokens | cost
 EVAL_ENDED: Final = "hud.eval.ended"  # true
+#: In `_meta` of a call: the operation that the caller has a span of.
+MCP_TRACED: Final = "hudtrace/traced"
 MCP_SERVER: Final = "hud.mcp.server"  # the name that the environment gives it
 MCP_TOOLS: Final = "hud.mcp.tools"  # int, how many it has
 EVAL_SPAN_COUNT: Final = "hud.eval.span_count"  # int, the root included

@@ -108,7 +108,7 @@ class McpServer:
         made again, and what a server held for an episode is gone with it.
         """
         connection = await self._for_episode()
-        request = Request(_carrier())
+        request = Request({**_carrier(), semconv.MCP_TRACED: semconv.OP_EXECUTE_TOOL})
         start = functools.partial(
             connection.call, name, arguments, request, self._timeout
         )

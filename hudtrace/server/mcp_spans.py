@@ -81,7 +81,9 @@ def _attributes(ctx: Any) -> dict[str, Any]:
         attributes[semconv.JSONRPC_ID] = str(ctx.request_id)
     tool = _tool(ctx)
     if tool is not None:
-        attributes[semconv.OPERATION] = semconv.OP_EXECUTE_TOOL
+        operation = semconv.OP_EXECUTE_TOOL
+        if (ctx.meta or {}).get(semconv.MCP_TRACED) != operation:
+            attributes[semconv.OPERATION] = operation  # else the call counts twice
         attributes[semconv.TOOL_NAME] = tool
     return attributes
 

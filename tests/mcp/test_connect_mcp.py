@@ -30,6 +30,11 @@ eval mcp:use reward=1.0 outcome=scored
 └─ reward score=1.0"""
 
 
+def field(model: Any, name: str) -> Any:
+    """Read a field by its name on the wire; the package has spelt it in two ways."""
+    return model.model_dump(by_alias=True)[name]
+
+
 def make(*args: Any, **options: Any) -> tuple[hud.Environment, hud.Task]:
     """Make an environment with a server, and a task in it."""
     env = hud.Environment("mcp")
@@ -58,7 +63,7 @@ async def test_one_span_for_each_call(place: dict[str, Any]) -> None:
         async with hud.eval(task) as ctx:
             assert str(await ctx.call_tool("add", a=2)) == "3"
             failed = await ctx.call_tool("fail", why="no")
-            assert failed.is_error
+            assert field(failed, "isError")
             await ctx.submit("3")
     assert span_tree(spans) == TREE
     result = ctx.result
@@ -86,15 +91,15 @@ async def test_results(place: dict[str, Any]) -> None:
     _, task = make(**place)
     async with hud.eval(task) as ctx:
         added = await ctx.call_tool("add", a=2, b=5)
-        assert added.structured_content == {"result": 7}
+        assert field(added, "structuredContent") == {"result": 7}
         assert await ctx.tools["add"](a=2, b=5) == {"result": 7}
         text, image = (await ctx.call_tool("picture")).content
-        assert (text.text, image.mime_type) == ("a page", "image/png")
+        assert (text.text, field(image, "mimeType")) == ("a page", "image/png")
         block = {"type": "tool_use", "id": "t", "name": "picture", "input": {}}
         kinds = [part["type"] for part in (await ctx.call_tool(block))["content"]]
         assert kinds == ["text", "image"]
         wrong = await ctx.call_tool("add", a="many")
-        assert wrong.is_error
+        assert field(wrong, "isError")
         assert "a" in str(wrong)
         with pytest.raises(ToolError, match="fail"):
             await ctx.tools["fail"](why="no")
@@ -279,7 +284,9 @@ async def test_death_between_calls(
     async with hud.eval(task) as ctx:
         pid = int(str(await ctx.call_tool("pid")))
     os.kill(pid, signal.SIGKILL)
-    assert wait_for_end(pid)
+    assert await asyncio.to_thread(wait_for_end, pid)
+    while env.servers[0].is_ready:  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
     async with hud.eval(task, on_error="record") as ctx:
         again = int(str(await ctx.call_tool("pid")))
         assert again != pid
