@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +45,18 @@ class JsonLines(Backend):
         request = ExportTraceServiceRequest.FromString(parcel.request)
         plain = MessageToDict(request, use_integers_for_enums=True)
         line = json.dumps(_with_hex_ids(plain), ensure_ascii=False)
-        with self._path.open("a", encoding="utf-8", errors="replace") as file:
+        with open(
+            self._path, "a", encoding="utf-8", errors="replace", opener=_open_private
+        ) as file:
             file.write(f"{line}\n")
         return Receipt()
 
     def close(self) -> None:
         """Nothing is open between lines."""
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)  # what is traced is its owner's alone
 
 
 def _with_hex_ids(value: Any) -> Any:

@@ -28,6 +28,7 @@ from hudtrace.settings import Settings
 from hudtrace.store.rows import Batch
 from hudtrace.store.store import Store, read_only
 from hudtrace.store.writers import Writer
+from hudtrace.tracing.given_keys import given_keys
 from hudtrace.tracing.redaction import Redactor
 
 COMMIT_SECONDS = 0.25
@@ -299,7 +300,7 @@ class Pipeline:
         spans, size = self._queue.take(*room)
         gathered.size += size
         gathered.traces += [span.context.trace_id for span in spans]
-        secrets = settings_module.secret_values()
+        secrets = _secret_values()
         spans.reverse()
         while spans:
             self._add(gathered, spans.pop(), secrets)
@@ -321,7 +322,7 @@ class Pipeline:
 
     def _write(self, gathered: _Gathered) -> None:
         batch = gathered.batch
-        self._learn(settings_module.secret_values())
+        self._learn(_secret_values())
         self._add_open(batch)
         self._rows.finish(batch)
         if batch:
@@ -475,6 +476,10 @@ def _oldest(young: dict[int, Any], before: int) -> list[tuple[int, Any]]:
     except RuntimeError:
         pass  # it changed under us: the rest comes with the next commit
     return found
+
+
+def _secret_values() -> frozenset[str]:
+    return settings_module.secret_values() | given_keys()
 
 
 def _foreign_size(span: Any) -> int:

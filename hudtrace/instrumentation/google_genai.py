@@ -22,6 +22,7 @@ from hudtrace.instrumentation.chunks import Chunks
 from hudtrace.instrumentation.engine import Exchange, guarded
 from hudtrace.instrumentation.hooks import Hooks
 from hudtrace.notices import internal_error, notify_once
+from hudtrace.tracing.given_keys import note_key
 from hudtrace.tracing.model_call import open_call
 
 _ATTEMPTS = otel_context.create_key("hudtrace-google-genai-attempts")
@@ -170,6 +171,7 @@ def _open(client: Any, http_request: Any) -> Exchange | None:
     model, method = found.groups()
     if method == "predict" and "embedding" not in model:
         return None  # of images and videos
+    note_key(getattr(client, "api_key", None))
     operation, dialect = known
     stream = method.startswith("stream")
     vertex = bool(getattr(client, "vertexai", False))

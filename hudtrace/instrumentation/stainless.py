@@ -20,6 +20,7 @@ from hudtrace.instrumentation.bodies import watch_body
 from hudtrace.instrumentation.engine import Exchange, guarded
 from hudtrace.instrumentation.hooks import Hooks
 from hudtrace.notices import internal_error, notify_once
+from hudtrace.tracing.given_keys import note_key
 from hudtrace.tracing.model_call import open_call
 
 _EXCHANGE = otel_context.create_key("hudtrace-exchange")
@@ -174,7 +175,7 @@ def _async(hooks: _Hooks, original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _noting(
-    hooks: _Hooks, note: Callable[[Exchange, Any, Mapping[str, Any]], None]
+    hooks: _Hooks, note: Callable[[Any, Exchange, Any, Mapping[str, Any]], None]
 ) -> Callable[[Any], Any]:
     """Make a wrapper that tells the exchange under way, then passes on."""
 
@@ -182,7 +183,7 @@ def _noting(
         def method(self: Any, *args: Any, **kwargs: Any) -> Any:
             exchange = otel_context.get_value(_EXCHANGE) if hooks.active else None
             if isinstance(exchange, Exchange):
-                guarded("noting a request", lambda: note(exchange, args, kwargs))
+                guarded("noting a request", lambda: note(self, exchange, args, kwargs))
             return original(self, *args, **kwargs)
 
         return method
@@ -190,16 +191,25 @@ def _noting(
     return wrap
 
 
-def _note_retry(exchange: Exchange, _: Any, __: Mapping[str, Any]) -> None:
+def _note_retry(_: Any, exchange: Exchange, *__: Any) -> None:
     exchange.retries += 1
 
 
-def _note_arrival(exchange: Exchange, _: Any, named: Mapping[str, Any]) -> None:
+def _note_arrival(
+    _: Any, exchange: Exchange, __: Any, named: Mapping[str, Any]
+) -> None:
     exchange.arrived = named.get("response")
 
 
-def _note_request(exchange: Exchange, args: Any, named: Mapping[str, Any]) -> None:
-    """Take the body as it is sent: some clients copy and complete it late."""
+def _note_request(
+    client: Any, exchange: Exchange, args: Any, named: Mapping[str, Any]
+) -> None:
+    """Take the body as it is sent: some clients copy and complete it late.
+
+    The key too: one that a function gives is there only now.
+    """
+    note_key(getattr(client, "api_key", None))
+    note_key(getattr(client, "auth_token", None))  # of anthropic
     body = _body(args[0] if args else named.get("options"))
     if body is not None:
         exchange.sends(body)

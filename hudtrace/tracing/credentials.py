@@ -182,6 +182,38 @@ def _closing(text: str, start: int, escapes: str, quote: str) -> int:
 
 # What shows by itself -------------------------------------------------------------
 
+# By prefix, the shape of what follows; a capital or a digit tells it from a word.
+_MODES = ("live", "test")
+_RANDOM = "(?=[a-z]{0,60}[A-Z0-9])[A-Za-z0-9]{16,}"
+_PREFIXED = {
+    "gsk_": _RANDOM,  # Groq
+    "xai-": _RANDOM,
+    "pplx-": _RANDOM,  # Perplexity
+    "nvapi-": r"[\w-]{20,}",  # NVIDIA
+    "r8_": _RANDOM,  # Replicate
+    "fw_": _RANDOM,  # Fireworks
+    "csk-": _RANDOM,  # Cerebras
+    "tgp_v1_": r"[\w-]{20,}",  # Together
+    "jina_": _RANDOM,
+    "tvly-": rf"(?:dev-|prod-)?{_RANDOM}",  # Tavily
+    "fc-": "[0-9a-f]{32}",  # Firecrawl
+    "e2b_": "[0-9a-f]{24,}",
+    "lsv2_": r"\w{24,}",  # LangSmith
+    "pcsk_": r"\w{24,}",  # Pinecone
+    **{f"{kind}k_{mode}_": "[A-Za-z0-9]{10,}" for kind in "sr" for mode in _MODES},
+    "whsec_": "[A-Za-z0-9+/=]{20,}",  # Stripe, as the two above
+    "npm_": "(?=[a-z]{0,60}[A-Z0-9])[A-Za-z0-9]{30,}",
+    "pypi-AgE": r"[\w-]{20,}",
+    "dop_v1_": "[0-9a-f]{32,}",  # DigitalOcean
+    "shpat_": "[0-9a-f]{24,}",  # Shopify
+    "SG.": r"[\w-]{16,}\.[\w-]{16,}",  # SendGrid
+    "ya29.": r"[\w-]{20,}",  # Google
+    "GOCSPX-": r"[\w-]{20,}",
+    "hvs.": r"[\w-]{20,}",  # Vault
+    "lin_api_": "[A-Za-z0-9]{24,}",  # Linear
+    "ntn_": "(?=[a-z]{0,60}[A-Z0-9])[A-Za-z0-9]{30,}",  # Notion
+    "ABSK": "[A-Za-z0-9+/=]{40,}",  # Bedrock
+}
 #: What to search for, and the credential that then begins there, or its group 1.
 _SHAPES: dict[str, re.Pattern[str]] = {
     anchor: re.compile(shape)
@@ -195,6 +227,10 @@ _SHAPES: dict[str, re.Pattern[str]] = {
         "xox": r"\bxox[abeprs]-[0-9A-Za-z-]{8,}",
         "glpat-": r"glpat-[0-9A-Za-z_-]{12,}",
         "hf_": r"\bhf_[A-Za-z0-9]{16,}",
+        **{
+            prefix: rf"(?a:\b{re.escape(prefix)}{rest})"
+            for prefix, rest in _PREFIXED.items()
+        },
         "eyJ": r"(?<![\w-])eyJ[\w-]{6,}\.[\w-]{4,}(?:\.[\w-]*)?",
         "-----BEGIN ": r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[A-Za-z0-9+/=\s\\]*",
         "://": r"://[^/\s:@\"']*:([^/\s\"']+)(?=@)",
@@ -245,6 +281,7 @@ _BEFORE_VALUE = rf"s?{_SPACE}*[:=,]"
 #: By the word that is searched for: what a text without any of it cannot match.
 _GATES = {
     **{anchor: re.escape(anchor) for anchor in _SHAPES if anchor not in (_PEM, "://")},
+    **{prefix: rf"{re.escape(prefix)}[\w+/=-]{{10}}" for prefix in _PREFIXED},
     "sk-": r"sk-[A-Za-z0-9_-]{12}",
     "eyJ": r"eyJ[A-Za-z0-9_?-]{6,}\.",
     _PEM: r"-----BEGIN [A-Z ]{0,40}PRIVATE",

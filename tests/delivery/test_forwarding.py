@@ -567,7 +567,7 @@ def test_a_plug_in_of_somebody_else(tmp_path: Path) -> None:
 
 
 def test_json_lines(tmp_path: Path, task: hud.Task) -> None:
-    """The jsonl exporter writes OTLP JSON: hex ids, a request a line."""
+    """The jsonl exporter writes OTLP JSON: hex ids, a request a line, for its owner."""
     import json
 
     from hudtrace_exporters.jsonl import JsonLines
@@ -587,6 +587,8 @@ def test_json_lines(tmp_path: Path, task: hud.Task) -> None:
     (root,) = [span for span in spans if not span.get("parentSpanId")]
     assert root["spanId"] == result.span_id
     assert isinstance(root["kind"], int)
+    if os.name == "posix":
+        assert file.stat().st_mode & 0o777 == 0o600
 
 
 def test_console(

@@ -12,10 +12,15 @@ from typing import Any
 
 import pydantic
 import pytest
+from anthropic import AsyncAnthropic
+from google import genai
+from google.genai import types
 from openai import AsyncOpenAI
 
 import hudtrace as hud
+from hudtrace import runtime
 from hudtrace.backends import Backend, Parcel, Receipt
+from hudtrace.store import queries
 from hudtrace.testing import ScriptedModel, call, say
 from hudtrace.tracing import credentials
 from hudtrace.tracing.content import ContentEncoder
@@ -57,6 +62,36 @@ TEXTS = {
     "at sign in it": ("amqp://guest:p@hunter2o@queue/vhost", "hunter2o"),
     "scheme alone": ("Authorization: token hunterxyz", "hunterxyz"),
     "capital that grows": ("\u0130\u0130 password=hunter2n", "hunter2n"),
+    "groq": ("key gsk_AbCdEf0123456789AbCdEf0123456789 here", "gsk_AbC"),
+    "xai": ("xai-AbCdEf0123456789AbCdEf0123456789", "xai-AbC"),
+    "perplexity": ("pplx-0123456789abcdef0123456789abcdef", "0123456789abc"),
+    "nvidia": ("nvapi-Ab_Cd-Ef0123456789AbCdEf0123456789", "Ef01234567"),
+    "replicate": ("r8_AbCdEf0123456789AbCdEf0123456789abc", "r8_AbC"),
+    "fireworks": ("fw_3ZabCdEf0123456789AbCd", "fw_3Z"),
+    "cerebras": ("csk-abcdef0123456789abcdef0123456789", "csk-abc"),
+    "together": ("tgp_v1_AbCdEf0123456789-AbCdEf0123456789", "AbCdEf012"),
+    "jina": ("jina_0123456789abcdef0123456789abcdefAbCd", "jina_0"),
+    "tavily": ("tvly-dev-AbCdEf0123456789AbCdEf", "AbCdEf012"),
+    "tavily, older": ("tvly-AbCdEf0123456789AbCdEf", "AbCdEf012"),
+    "firecrawl": ("fc-0123456789abcdef0123456789abcdef", "0123456789a"),
+    "e2b": ("e2b_0123456789abcdef0123456789abcdef01234567", "e2b_0"),
+    "langsmith": ("lsv2_pt_0123456789abcdef0123456789abcdef_0123", "pt_0123"),
+    "pinecone": ("pcsk_AbCdE_0123456789AbCdEf0123456789", "AbCdE_0"),
+    "stripe": ("sk_live_AbCdEf0123456789 rest", "AbCdEf0"),
+    "stripe, restricted": ("rk_live_AbCdEf0123456789", "AbCdEf0"),
+    "stripe, of tests": ("sk_test_AbCdEf0123456789", "AbCdEf0"),
+    "stripe's hooks": ("whsec_AbCdEf0123456789AbCdEf", "AbCdEf0"),
+    "npm": ("npm_AbCdEf0123456789AbCdEf0123456789AbCd", "npm_AbC"),
+    "pypi": ("pypi-AgEIcHlwaS5vcmcCJGFiY2RlZi0xMjM0NTY3", "EIcHlwaS"),
+    "digitalocean": ("dop_v1_0123456789abcdef0123456789abcdef", "dop_v1_0"),
+    "shopify": ("shpat_0123456789abcdef0123456789abcdef", "shpat_0"),
+    "sendgrid": ("SG.AbCdEf0123456789AbCdEf.AbCdEf0123456789AbCd", "AbCdEf0"),
+    "google's oauth": ("ya29.a0AfH6SMB0123456789_AbCdEf-0123", "a0AfH6"),
+    "google's client": ("GOCSPX-AbCdEf0123456789-AbCdEf_0", "AbCdEf0"),
+    "vault": ("hvs.CAESIAbCdEf0123456789AbCdEf", "CAESI"),
+    "linear": ("lin_api_AbCdEf0123456789AbCdEf0123456789", "AbCdEf0"),
+    "notion": ("ntn_0123456789AbCdEf0123456789AbCdEf0123", "ntn_0"),
+    "bedrock": (f"ABSK{'QmVkcm9ja0FQSUtleS0' * 4}==", "QmVkcm9"),
     "unclosed": ('{"token": "hunter2m', "hunter2m"),
 }
 
@@ -142,6 +177,10 @@ def test_a_value_may_be_scanned_as_json(monkeypatch: pytest.MonkeyPatch) -> None
         '{"required": ["password", "name"], "type": "object"}',
         "the bearer certificates of the bank",
         "a monkey: keyboard-1234567890, turkey=4",
+        "pplx-70b-online, xai-grok-4-latest, nvapi-example, fc-west, csk-none",
+        "fw_configurationmanagerfactory, npm_config_registry, jina_embeddings_v3",
+        "sk_live_mode, rk_test_x, SG.team.example, hvs.dev, gsk_key, r8_2024",
+        "tvly-search-advanced, whsec_ is what it begins with, e2b_sandbox_template",
     ],
 )
 def test_plain_text_is_left_alone(text: str) -> None:
@@ -387,3 +426,81 @@ class Kept(Backend):
         return Receipt()
 
     def close(self) -> None: ...
+
+
+GATEWAY_KEY = "internal-gateway-token-abc987"
+
+
+@pytest.mark.parametrize("given_by", ["value", "function"])
+async def test_a_key_given_to_a_client_is_a_secret(
+    store: Path, task: hud.Task, given_by: str
+) -> None:
+    """From the first call on, wherever it appears and whatever it looks like."""
+    key = f"{GATEWAY_KEY}-{given_by}"
+
+    async def provide() -> str:
+        return key
+
+    given: Any = key if given_by == "value" else provide
+    with ScriptedModel([say(f"you sent {key}")]) as model:
+        async with (
+            AsyncOpenAI(base_url=model.url, api_key=given) as client,
+            hud.eval(task) as e,
+        ):
+            answer = await client.chat.completions.create(
+                model="m", messages=[{"role": "user", "content": f"it is {key}"}]
+            )
+            await e.submit(answer.choices[0].message.content)
+    assert hud.flush(10)
+    assert key in str(e.result.answer)
+    assert key.encode() not in everything_in(store)
+    assert b"you sent" in everything_in(store)
+
+
+async def test_other_clients_keys_are_secrets(store: Path, task: hud.Task) -> None:
+    """Those given to Anthropic's and Google's clients."""
+    keys = [f"{GATEWAY_KEY}-{n}" for n in range(3)]
+    with ScriptedModel([say(f"not {', '.join(keys)}")] * 3) as model:
+        async with hud.eval(task) as e:
+            for claude in (
+                AsyncAnthropic(base_url=model.origin, api_key=keys[0]),
+                AsyncAnthropic(base_url=model.origin, auth_token=keys[1]),
+            ):
+                async with claude as client:
+                    await client.messages.create(
+                        model="m",
+                        max_tokens=9,
+                        messages=[{"role": "user", "content": "x"}],
+                    )
+            http = types.HttpOptions(base_url=model.origin)
+            with genai.Client(api_key=keys[2], http_options=http) as google:
+                google.models.generate_content(model="m", contents="x")
+            await e.submit(" ".join(keys))
+    assert hud.flush(10)
+    assert e.result.turns == 3
+    assert GATEWAY_KEY.encode() not in everything_in(store)
+
+
+async def test_a_placeholder_is_no_secret(store: Path, task: hud.Task) -> None:
+    """What is written where a key is not needed stays a word like others."""
+    words = ["x", "EMPTY", "test", "not-needed", "your-api-key-here", "placeholder"]
+    with ScriptedModel([say("ok")] * len(words)) as model:
+        async with hud.eval(task) as e:
+            for word in words:
+                async with AsyncOpenAI(base_url=model.url, api_key=word) as client:
+                    await client.chat.completions.create(
+                        model="m", messages=[{"role": "user", "content": "x"}]
+                    )
+            await e.submit(f"say {' '.join(words)}")
+    assert hud.flush(10)
+    assert " ".join(words).encode() in everything_in(store)
+
+
+def everything_in(store: Path) -> bytes:
+    """Return every byte of the store, what is compressed read out."""
+    with runtime.get_runtime().pipeline.reading() as db:
+        ids = [row[0] for row in db.execute("SELECT DISTINCT trace_id FROM spans")]
+        found = [queries.spans(db, trace_id.hex()) for trace_id in ids]
+    return repr(found).encode() + b"".join(
+        file.read_bytes() for file in store.parent.glob(f"{store.name}*")
+    )
