@@ -160,6 +160,16 @@ async def test_results(task: hud.Task) -> None:
         assert ctx.result.reward == 1.0
 
 
+async def test_events_without_an_answer(task: hud.Task) -> None:
+    """Events that end with no text are no answer."""
+    asked = types.Part(function_call=types.FunctionCall(name="lookup_ceo"))
+    asks = adk_event(types.Content(role="model", parts=[asked]))
+    for given in ([asks], [adk_event(message("?"), "user"), asks], asks):
+        async with hud.eval(task) as ctx:
+            await ctx.submit(given)
+        assert (ctx.result.outcome, ctx.answer) == ("no_answer", None)
+
+
 def adk_event(content: Any, author: str = "helper") -> Any:
     """Make an event of ADK."""
     from google.adk.events import Event

@@ -136,6 +136,17 @@ async def test_a_limit_stops_a_team(task: hud.Task) -> None:
     assert monotonic() - began < 10
 
 
+async def test_the_items_of_a_stream(task: hud.Task) -> None:
+    """What `run_stream` yields ends with the result, and is submitted as that."""
+    with ScriptedModel([say("JR")]) as model:
+        asked = client(model)
+        async with hud.eval(task) as ctx:
+            stream = agent(ctx, asked).run_stream(task=ctx.prompt)
+            await ctx.submit([item async for item in stream])
+        await asked.close()
+    assert ctx.answer == "JR"
+
+
 async def test_a_failing_tool_is_marked() -> None:
     """AutoGen knows that a tool failed, and so can its handlers."""
     people = People()

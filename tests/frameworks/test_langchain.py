@@ -17,7 +17,7 @@ from hudtrace.testing import ScriptedModel, call, captured_spans, redirect, say
 
 langchain = framework("langchain")
 
-from langchain_core.messages import AIMessage, ToolMessage  # noqa: E402
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage  # noqa: E402
 from langchain_core.prompts import ChatPromptTemplate  # noqa: E402
 from langchain_openai import ChatOpenAI  # noqa: E402
 
@@ -247,6 +247,25 @@ async def test_an_error_beside_a_limit() -> None:
             await ctx.call_tool("slow", label="two")
         raise RuntimeError("node") from ValueError("no limit")
     assert ctx.result.outcome == "agent_error"
+
+
+async def test_results(task: hud.Task) -> None:
+    """An executor's dict is known by its shape, a list of messages by its class."""
+    said = {"input": "Who leads HUD?", "output": "JR"}
+    other = {"input": "a", "output": "b", "score": 1}
+    for given, answer in (
+        (said, "JR"),
+        ({**said, "chat_history": [], "intermediate_steps": []}, "JR"),
+        (other, other),
+        ({"output": "b"}, {"output": "b"}),
+        (
+            [HumanMessage("?"), AIMessage("JR"), ToolMessage("x", tool_call_id="1")],
+            "JR",
+        ),
+    ):
+        async with hud.eval(task) as ctx:
+            await ctx.submit(given)
+        assert ctx.answer == answer
 
 
 async def test_call_tool(task: hud.Task) -> None:

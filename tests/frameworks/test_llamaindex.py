@@ -169,6 +169,20 @@ async def test_the_form_of_today(kind: Any, task: hud.Task) -> None:
     check_trace(spans, ctx.result, TREE)
 
 
+async def test_a_forgotten_await(task: hud.Task) -> None:
+    """The handler of a workflow is no answer before it is awaited, and says so."""
+    with ScriptedModel([say("JR")]) as model:
+        async with hud.eval(task) as ctx:
+            agent = workflow.FunctionAgent(
+                tools=ctx.as_llamaindex_tools(), llm=llm(model)
+            )
+            handler = agent.run(ctx.prompt)
+            with pytest.raises(TypeError, match=r"ctx.submit\(await"):
+                await ctx.submit(handler)
+            await ctx.submit(await handler)
+    assert ctx.answer == "JR"
+
+
 async def test_call_tool(task: hud.Task) -> None:
     """A `ToolSelection` gets the chat message that answers it."""
     from llama_index.core.llms import ChatMessage

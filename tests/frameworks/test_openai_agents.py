@@ -161,6 +161,32 @@ async def test_an_answer_of_a_type(task: hud.Task) -> None:
     assert ctx.answer == Initials(letters="JR")
 
 
+async def test_a_stream_that_nobody_has_read(task: hud.Task) -> None:
+    """A streamed run has no answer before its events are read, and says so."""
+    with ScriptedModel([say("JR")]) as model:
+        async with hud.eval(task) as ctx:
+            result = Runner.run_streamed(agent(ctx, model, "responses"), ctx.prompt)
+            with pytest.raises(TypeError, match=r"stream_events\(\)"):
+                await ctx.submit(result)
+            with pytest.raises(TypeError, match="async for"):
+                await ctx.submit(result.stream_events())
+            async for _ in result.stream_events():
+                pass
+            await ctx.submit(result)
+    assert ctx.answer == "JR"
+
+
+@pytest.mark.filterwarnings("error:coroutine")
+async def test_a_forgotten_await(task: hud.Task) -> None:
+    """A coroutine is no answer: that says so, and Python has nothing to warn of."""
+    with ScriptedModel([]) as model:
+        async with hud.eval(task, on_error="record") as ctx:
+            await ctx.submit(Runner.run(agent(ctx, model, "responses"), ctx.prompt))
+    assert isinstance(ctx.result.error, TypeError)
+    assert "await" in str(ctx.result.error)
+    assert (ctx.result.outcome, ctx.answer) == ("agent_error", None)
+
+
 def test_the_example(run_example: Callable[[str], str]) -> None:
     """The example runs offline and earns its reward."""
     assert "reward 1.0" in run_example("09_agents_sdk.py")
