@@ -230,7 +230,8 @@ class OtlpTarget:
 def otlp_target(endpoint: str | None, protocol: str | None) -> OtlpTarget:
     """Settle an OTLP address: what is given, or the environment, or the default.
 
-    Raises `ConfigurationError` for a protocol that OpenTelemetry does not have.
+    Raises `ConfigurationError` for a protocol that OpenTelemetry does not have, and
+    for what is no address.
     """
     env = os.environ
     spoken = protocol or otlp_protocol()
@@ -246,14 +247,37 @@ def otlp_target(endpoint: str | None, protocol: str | None) -> OtlpTarget:
         address = endpoint if "://" in endpoint else f"http://{endpoint}"
         if spoken != "grpc" and urlsplit(address).path in ("", "/"):
             address = f"{address.rstrip('/')}/v1/traces"
+        _check_address("endpoint=", address, endpoint, spoken)
         return OtlpTarget(address, address, spoken, headers)
     base = env.get("OTEL_EXPORTER_OTLP_ENDPOINT")
     if spoken == "grpc":
         found = base or "http://localhost:4317"
     else:
         found = f"{(base or 'http://localhost:4318').rstrip('/')}/v1/traces"
-    found = env.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or found
+    own = env.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    found = own or found
+    name = f"OTEL_EXPORTER_OTLP_{'TRACES_' if own else ''}ENDPOINT"
+    _check_address(name, found, own or base or found, spoken)
     return OtlpTarget(found, None, spoken, headers)
+
+
+def _check_address(name: str, address: str, given: str, protocol: str) -> None:
+    """Raise for an address that nothing can be sent to; gRPC has more kinds of them."""
+    try:
+        parts = urlsplit(address)
+        if protocol == "grpc":
+            usable = ":" in address and (not parts.netloc or parts.port != 0)
+        else:
+            has_host = bool(parts.hostname) and parts.port != 0
+            usable = parts.scheme in ("http", "https") and has_host
+    except ValueError:  # of the port
+        usable = False
+    if not usable:
+        shown = given.rpartition("@")[2]
+        raise ConfigurationError(
+            f"the OTLP endpoint {shown!r} ({name}) is no address; it is one like "
+            f"'http://localhost:{4317 if protocol == 'grpc' else 4318}'"
+        )
 
 
 def carrier_variables() -> dict[str, str]:
