@@ -135,7 +135,7 @@ class EvalContext(EvalView):
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> bool:
+    ) -> bool | None:
         """Grade, end every span and fill `result`; see `hud.eval` for errors."""
         self._detach()
         guard = self._running.guard
@@ -168,7 +168,7 @@ class EvalContext(EvalView):
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> bool:
+    ) -> bool | None:
         """Do as `async with` does at its end."""
         self._detach()
         return self._end_sync(error)
@@ -252,6 +252,18 @@ class EvalContext(EvalView):
         if ending_error is not None and ending_error is not error:
             error.add_note(f"while grading after this: {ending_error!r}")
         return self._on_error == "record" and isinstance(error, Exception)
+
+
+class RecordingEvalContext(EvalContext):
+    """What `hud.eval(task, on_error="record")` is to a type checker.
+
+    Its block keeps errors to itself, so that code behind it goes on.
+    """
+
+    if TYPE_CHECKING:
+
+        async def __aexit__(self, *exc_info: Any) -> bool: ...
+        def __exit__(self, *exc_info: Any) -> bool: ...
 
 
 class BoundTool:

@@ -10,7 +10,12 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from hudtrace.bare import BareEval, TracedMethod, case_of, is_method
-from hudtrace.context import EvalContext, OnError, current_eval
+from hudtrace.context import (
+    EvalContext,
+    OnError,
+    RecordingEvalContext,
+    current_eval,
+)
 from hudtrace.grading import SubScore
 from hudtrace.loops import run_in_background
 from hudtrace.record import Identity
@@ -26,6 +31,51 @@ if TYPE_CHECKING:
 Variant = str | Mapping[str, Any]
 
 
+@overload
+def eval(
+    task: Task,
+    /,
+    *,
+    name: str | None = None,
+    agent: str | None = None,
+    model: str | None = None,
+    variant: Variant | None = None,
+    limits: Limits | None = None,
+    job: str | InJob | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    on_error: Literal["raise"] = "raise",
+    grade_on_error: bool = False,
+) -> EvalContext: ...
+@overload
+def eval(
+    task: Task,
+    /,
+    *,
+    name: str | None = None,
+    agent: str | None = None,
+    model: str | None = None,
+    variant: Variant | None = None,
+    limits: Limits | None = None,
+    job: str | InJob | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    on_error: Literal["record"],
+    grade_on_error: bool = False,
+) -> RecordingEvalContext: ...
+@overload
+def eval(
+    task: Task,
+    /,
+    *,
+    name: str | None = None,
+    agent: str | None = None,
+    model: str | None = None,
+    variant: Variant | None = None,
+    limits: Limits | None = None,
+    job: str | InJob | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    on_error: OnError,
+    grade_on_error: bool = False,
+) -> EvalContext: ...
 def eval(  # the name that users know; it never shadows the builtin by a star import
     task: Task,
     /,
@@ -87,7 +137,8 @@ def eval(  # the name that users know; it never shadows the builtin by a star im
         args=json.dumps(task.args, ensure_ascii=False),
         metadata={**task.metadata, **(metadata or {})},
     )
-    return EvalContext(
+    kind = RecordingEvalContext if on_error == "record" else EvalContext
+    return kind(
         task,
         identity,
         limits or Limits(),
@@ -261,7 +312,7 @@ def _bind(task: Task, options: Mapping[str, Any], body: Callable[..., Any]) -> A
 
         @functools.wraps(body)
         async def run(*args: Any, **kwargs: Any) -> EvalResult:
-            context = eval(task, **options)
+            context: EvalContext = eval(task, **options)
             async with context:
                 await start(context, *args, **kwargs)
             return context.result
@@ -270,7 +321,7 @@ def _bind(task: Task, options: Mapping[str, Any], body: Callable[..., Any]) -> A
 
         @functools.wraps(body)
         def run(*args: Any, **kwargs: Any) -> EvalResult:
-            context = eval(task, **options)
+            context: EvalContext = eval(task, **options)
             with context as ctx:
                 _refuse_coroutine(body, start(ctx, *args, **kwargs))
             return context.result
@@ -290,7 +341,10 @@ def _bind_many(
     job_id, name = settings.pop("job", None), body.__name__
 
     def open_eval(task: Task, job: InJob) -> EvalContext:
-        return eval(task, **{"on_error": "record", **settings, "job": job})
+        context: EvalContext = eval(
+            task, **{"on_error": "record", **settings, "job": job}
+        )
+        return context
 
     async def run_all(episodes: Callable[[EvalContext], Awaitable[EvalResult]]) -> Job:
         from hudtrace.jobs import MAX_CONCURRENT, run_job

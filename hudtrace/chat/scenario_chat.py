@@ -279,7 +279,7 @@ class ScenarioChat:
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> bool:
+    ) -> bool | None:
         """Hand in the last answer if nothing was, and grade it."""
         if not self.context.has_result:
             await self._submit(None)

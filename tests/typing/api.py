@@ -49,6 +49,23 @@ async def bound(ctx: hud.EvalContext) -> None:
     await ctx.submit("3")
 
 
+async def returning() -> float:
+    async with hud.eval(task) as ctx:
+        await ctx.submit("3")
+        return 1.0
+
+
+def returning_sync() -> float:
+    with hud.eval(task, on_error="raise") as ctx:
+        ctx.submit("3")
+        return 1.0
+
+
+def recording() -> float:  # type: ignore[return]
+    with hud.eval(task, on_error="record"):  # an error in it stays in it
+        return 1.0
+
+
 def run_sync() -> float | None:
     with hud.eval(task) as ctx:
         double: int = ctx.tools["double"](n=2)
