@@ -172,8 +172,11 @@ class LimitGuard:
         limits, tally = self._limits, self._episode.tally
         usage = tally.usage
         used = usage.input_tokens + usage.output_tokens
-        if limits.tokens is not None and used >= limits.tokens:
-            return "tokens"
+        if limits.tokens is not None:
+            if tally.untold:
+                _say_untold()
+            if used >= limits.tokens:
+                return "tokens"
         if limits.cost is not None:
             if usage.cost is None and tally.model_calls:
                 _say_unpriced()
@@ -191,6 +194,15 @@ class LimitGuard:
 
 def _says_so(error: BaseException) -> bool:
     return bool(error.args) and str(error.args[0]).startswith(_REACHED)
+
+
+def _say_untold() -> None:
+    notify_once(
+        "token-limit-without-usage",
+        "a token limit is set but a model call did not say how many tokens it used, so "
+        "it cannot be kept; have streams report them (stream_options={'include_usage': "
+        "True}, in LangChain stream_usage=True), or set Limits(turns=...) as well",
+    )
 
 
 def _say_unpriced() -> None:

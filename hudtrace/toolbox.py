@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from hudtrace import semconv
 from hudtrace.errors import EnvironmentFailure, InvalidArguments, UnknownTool
 from hudtrace.locks import SharedLock
 from hudtrace.messages import to_json
+from hudtrace.notices import notify_once
 from hudtrace.threads import EpisodeThread
 from hudtrace.tools import (
     Tool,
@@ -28,6 +30,8 @@ from hudtrace.tracing.model_call import refuse_past_limit
 from hudtrace.tracing.spans import ABANDON, Abandon, Span, with_span
 from hudtrace.tracing.twins import beside_twins
 
+#: What asyncio says of a future, and of a lock, that belongs to another loop.
+_OTHER_LOOP = re.compile(r"different (event )?loop")
 _SPAN_NAME = semconv.OP_EXECUTE_TOOL
 _MISTAKES: dict[type[Exception], str] = {
     UnknownTool: "unknown_tool",
@@ -101,7 +105,8 @@ class Toolbox:
 
     Each call is one `execute_tool` span below the turn that asked for it.
     `records` holds the finished calls in the order in which they ended. A call
-    that a limit forbids stops the body when those under way have ended.
+    that a limit forbids stops the body when those under way have ended. Make it on
+    the eval's loop.
     """
 
     def __init__(self, tools: Mapping[str, Tool], episode: Episode) -> None:
@@ -112,6 +117,7 @@ class Toolbox:
         self._thread = EpisodeThread()
         self._locks: dict[str, SharedLock] = {}
         self._underway = _Underway()
+        self._loop = asyncio.get_running_loop()
 
     async def run(self, call: ToolCall) -> ToolResult:
         """Run *call*; a mistake of the model or a failing tool is a result too.
@@ -239,10 +245,22 @@ class Toolbox:
             span.set_status(StatusCode.ERROR, str(error))
             return
         tally.tool_exceptions += 1
+        if isinstance(error, RuntimeError) and _OTHER_LOOP.search(str(error)):
+            self._say_other_loop(span.name)
         timed_out = isinstance(error, TimeoutError)
         span.fail(error, "timeout" if timed_out else None)
         if getattr(error, "abandoned", False):
             span.set_attribute(semconv.TOOL_ABANDONED, True)
+
+    def _say_other_loop(self, name: str) -> None:
+        if asyncio.get_running_loop() is not self._loop:
+            notify_once(
+                "tool-on-another-loop",
+                f"{name}: the tool uses something that is bound to the eval's event "
+                f"loop, which sync code blocks, so it ran on another one; call the "
+                f"agent with 'await agent.ainvoke(...)' or "
+                f"'await asyncio.to_thread(agent.invoke, ...)'",
+            )
 
     def _reported(self, span: Span, result: ToolResult) -> None:
         """Note an error that the tool did not raise, but gave as its result."""

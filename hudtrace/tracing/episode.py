@@ -63,13 +63,15 @@ class Tally:
     """What the episode has used so far, right at any moment.
 
     `usage` is the agent's, `judge_usage` that of set-up and grading. `spent` is
-    what the agent's calls have cost, those of them whose price is known.
+    what the agent's calls have cost, those of them whose price is known. `untold`
+    counts the agent's calls that have not said how many tokens they used.
     """
 
     usage: Usage = field(default_factory=Usage)
     judge_usage: Usage = field(default_factory=Usage)
     spent: float = 0.0
     model_calls: int = 0
+    untold: int = 0
     tool_calls: int = 0
     tool_errors: int = 0
     tool_exceptions: int = 0

@@ -220,6 +220,9 @@ class ModelCall:
             span.set_attribute(semconv.RESPONSE_INCOMPLETE, incomplete)
         if self.episode is not None:
             self._record(self.episode, span, usage, tool_calls, messages)
+            failed = error is not None or incomplete is not None
+            if usage is None and not failed and awaited is None:
+                self._count_untold(self.episode)
             if awaited is not None and asked is not None:
                 self.episode.await_reply(awaited, self.turn, asked)
         span.end()
@@ -240,6 +243,10 @@ class ModelCall:
             episode.record_usage(phase, usage)
         else:
             episode.record_call(span, self.turn, phase, usage, tool_calls, messages)
+
+    def _count_untold(self, episode: Episode) -> None:
+        if not self.aside and _phase(self.context) == semconv.PHASE_AGENT:
+            episode.tally.untold += 1
 
     def _open(self, context: Context) -> Span:
         self.span = self._tracer.start(

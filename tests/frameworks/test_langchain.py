@@ -13,6 +13,7 @@ from contract import Contract, People, SyncContract, check_trace, framework, tre
 from page_code import GATEWAY, page, run, snippet
 
 import hudtrace as hud
+from hudtrace.notices import seen
 from hudtrace.testing import ScriptedModel, call, captured_spans, redirect, say
 
 langchain = framework("langchain")
@@ -266,6 +267,58 @@ async def test_results(task: hud.Task) -> None:
         async with hud.eval(task) as ctx:
             await ctx.submit(given)
         assert ctx.answer == answer
+
+
+@new
+async def test_a_tool_bound_to_a_blocked_loop(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What belongs to the loop that `invoke` blocks fails, and we say what to write."""
+    env = hud.Environment("bound")
+    queue: asyncio.Queue[str] = asyncio.Queue()
+
+    @env.tool
+    async def take() -> str:
+        """Take what comes next."""
+        return await asyncio.wait_for(queue.get(), 5)
+
+    @env.scenario("s")
+    async def s() -> Any:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(queue.get(), 0.01)  # the queue is of this loop now
+        answer = yield "Go."
+        yield float(answer == "JR")
+
+    before = seen("tool-on-another-loop")
+    for in_thread in (False, True):
+        with ScriptedModel([call(("take", {})), say("JR")]) as model:
+            async with hud.eval(s()) as ctx:
+                agent = create_agent(chat(model), ctx.as_langchain_tools())
+                if in_thread:
+                    queue.put_nowait("x")
+                    result = await asyncio.to_thread(agent.invoke, said(ctx))
+                else:
+                    result = agent.invoke(said(ctx))
+                await ctx.submit(result)
+            assert ctx.result.tool_errors == (0 if in_thread else 1)
+    assert seen("tool-on-another-loop") == before + 1
+    assert "asyncio.to_thread(agent.invoke, ...)" in capsys.readouterr().err
+
+
+async def test_a_token_limit_without_usage() -> None:
+    """Where a stream says nothing of tokens, a limit on them is not kept, we say so."""
+    before = seen("token-limit-without-usage")
+    script = [call(("slow", {"label": "one"})), say("all done")]
+    for told in (True, False):
+        with ScriptedModel(script) as model:
+            async with hud.eval(People().task, limits=hud.Limits(tokens=10**6)) as ctx:
+                llm = chat(model, streaming=True, stream_usage=told)
+                await ctx.submit(
+                    await executor(ctx, llm).ainvoke({"input": ctx.prompt})
+                )
+        assert ctx.answer == "all done"
+        assert (ctx.result.usage.output_tokens > 0) is told
+        assert (seen("token-limit-without-usage") > before) is not told
 
 
 async def test_call_tool(task: hud.Task) -> None:
