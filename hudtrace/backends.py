@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from hudtrace.errors import ConfigurationError, UnknownBackend
 from hudtrace.settings import Content, OtlpTarget, otlp_target
+from hudtrace.terminal import one_line as one_line
 
 GROUP = "hudtrace.exporters"
 

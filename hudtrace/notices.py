@@ -10,6 +10,8 @@ import threading
 from collections import Counter
 from typing import Any
 
+from hudtrace.terminal import one_line, visible
+
 _counts: Counter[str] = Counter()
 _lock = threading.Lock()
 
@@ -47,7 +49,11 @@ def _write(level: str, text: str, fields: dict[str, Any]) -> None:
             structlog.PrintLogger(sys.stderr),
             processors=[structlog.processors.add_log_level, renderer],
         )
-        getattr(logger, level)(text, **fields)
+        safe = {
+            key: one_line(value) if isinstance(value, str) else value
+            for key, value in fields.items()
+        }
+        getattr(logger, level)(visible(text), **safe)
     except Exception:
         # A closed or broken stderr must not reach the eval.
         return

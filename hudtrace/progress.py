@@ -5,13 +5,15 @@ from __future__ import annotations
 import sys
 import time
 
+from hudtrace.terminal import one_line
+
 
 class Progress:
     """A bar while work goes on; where nobody watches, nothing but a last line."""
 
     def __init__(self, total: int, what: str) -> None:
         self._total = total
-        self._what = what
+        self._what = one_line(what)
         self._done = 0
         self._started = time.monotonic()
         self._shown = sys.stderr.isatty()

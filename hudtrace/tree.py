@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from hudtrace import semconv
+from hudtrace.terminal import one_line
 
 _SHOWN = {
     semconv.REWARD: "reward",
@@ -45,7 +46,10 @@ def describe(span: Node) -> str:
 
 
 def draw(spans: Iterable[Node], line: Callable[[Any], str] = describe) -> str:
-    """Draw *spans* as trees, children by start; orphans stand at the top."""
+    """Draw *spans* as trees, children by start; orphans stand at the top.
+
+    Each has one line, whatever is in its texts; control characters are spelled out.
+    """
     ordered = sorted(spans, key=lambda span: span.start)
     ids = {span.span_id for span in ordered}
     children: dict[str | None, list[Node]] = {}
@@ -54,7 +58,7 @@ def draw(spans: Iterable[Node], line: Callable[[Any], str] = describe) -> str:
         children.setdefault(parent, []).append(span)
     lines: list[str] = []
     for root in children.get(None, ()):
-        lines.append(line(root))
+        lines.append(one_line(line(root)))
         _draw_below(root, children, "", lines, line)
     return "\n".join(lines)
 
@@ -69,7 +73,7 @@ def _draw_below(
     below: Sequence[Node] = children.get(span.span_id, ())
     for position, child in enumerate(below):
         last = position == len(below) - 1
-        lines.append(f"{indent}{'└─' if last else '├─'} {line(child)}")
+        lines.append(f"{indent}{'└─' if last else '├─'} {one_line(line(child))}")
         deeper = indent + ("   " if last else "│  ")
         _draw_below(child, children, deeper, lines, line)
 

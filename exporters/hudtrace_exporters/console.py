@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from hudtrace.backends import Backend, Content, Parcel, Receipt
+from hudtrace.backends import Backend, Content, Parcel, Receipt, one_line
 
 _SHOWN = {
     "hud.reward": "reward",
@@ -98,7 +98,7 @@ def _line(span: Any) -> str:
     facts = [
         f"{word}={_text(found[key])}" for key, word in _SHOWN.items() if key in found
     ]
-    return "  ".join([span.name, f"{millis:.0f} ms", *facts])
+    return one_line("  ".join([span.name, f"{millis:.0f} ms", *facts]))
 
 
 def _text(value: Any) -> str:

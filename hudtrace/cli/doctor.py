@@ -41,7 +41,8 @@ def run(*, as_json: bool) -> int:
     for finding in _examine():
         findings.append(finding)
         if not as_json:
-            print(f"{_MARKS[finding.state]} {finding.topic:<11} {finding.text}")
+            line = f"{_MARKS[finding.state]} {finding.topic:<11} {finding.text}"
+            print(text.visible(line))
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     problems = sum(finding.state == "problem" for finding in findings)

@@ -91,7 +91,7 @@ def _send(path: Path, db: outbox.Connection, backend: Backend, timeout: float) -
         line += f", {refused} set aside ('{text.command('forward --list')}' says why)"
     if left:
         line += f", {left} waiting ({forwarder.failing or 'another process sends'})"
-    print(line)
+    print(text.visible(line))
     return 1 if left or refused else 0
 
 

@@ -35,7 +35,7 @@ def episode_text(db: sqlite3.Connection, trace_id: str, *, full: bool = False) -
     """Return everything about an episode as text."""
     spans = queries.spans(db, trace_id)
     head = _head(queries.episode(db, trace_id), queries.verdicts(db, trace_id))
-    parts = [*head, "", tree_text(spans, full=full)]
+    parts = [*map(text.one_line, head), "", tree_text(spans, full=full)]
     chats = [span for span in spans if span.node is not None and _is_agent(span)]
     if chats:
         conversation = queries.conversation(db, chats[-1])
@@ -43,7 +43,7 @@ def episode_text(db: sqlite3.Connection, trace_id: str, *, full: bool = False) -
             messages = [*conversation.input, *conversation.output]
             parts += ["", *_conversation(messages, full=full)]
     parts += ["", where_to_look(trace_id)]
-    return "\n".join(parts)
+    return text.visible("\n".join(parts))
 
 
 def tree_text(spans: Sequence[StoredSpan], *, full: bool = False) -> str:
@@ -121,7 +121,7 @@ def _conversation(messages: Sequence[Message], *, full: bool) -> list[str]:
         for part in message["parts"]:
             shown = _part(part)
             body = shown if full else text.shorten(shown, width)
-            lines.append(f"{message['role']:>9}  {body}")
+            lines.append(f"{text.one_line(message['role']):>9}  {body}")
     return lines
 
 

@@ -10,10 +10,13 @@ from datetime import datetime
 from pathlib import Path
 
 from hudtrace.progress import duration as duration
+from hudtrace.terminal import one_line as one_line
+from hudtrace.terminal import visible as visible
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: str = "") -> str:
-    """Return a table; *right* has an `r` for each column to align right."""
+    """Return a table, a line for each row; *right* has an `r` to align a column right."""
+    rows = [[one_line(cell) for cell in row] for row in rows]
     columns = list(zip(head, *rows, strict=True))
     widths = [max(len(cell) for cell in column) for column in columns]
     lines = []
@@ -47,8 +50,8 @@ def number(value: float | None) -> str:
 
 
 def shorten(text: str, width: int) -> str:
-    """Return *text* on one line of at most *width* characters."""
-    flat = " ".join(text.split())
+    """Return *text* on one line of at most *width* characters, none of which acts."""
+    flat = one_line(" ".join(text.split()))
     return flat if len(flat) <= width else f"{flat[: max(1, width - 1)]}…"
 
 
