@@ -7,10 +7,12 @@ every episode links, and below it the job with a span for each group of repeats.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import math
 import os
 import statistics
+import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +35,7 @@ from hudtrace.tracing.spans import Span, with_span
 MAX_CONCURRENT = 20
 
 _STOP_SECONDS = 5.0  # that a cancelled job waits for bodies in threads
+_SILENT_SECONDS = 0.3  # of them, before it says so
 
 Body = Callable[[EvalContext], Awaitable[Any]]
 SyncBody = Callable[[SyncEvalContext], Any]
@@ -234,6 +237,8 @@ class SyncEpisodes:
     def __init__(self, body: SyncBody, size: int) -> None:
         self._body = body
         self._threads = ToolThreads(size)
+        self._stopping: set[asyncio.Future[EvalResult]] = set()
+        self._told = False
 
     def __enter__(self) -> SyncEpisodes:
         return self
@@ -252,10 +257,25 @@ class SyncEpisodes:
             await asyncio.wait([running])
         except asyncio.CancelledError:
             context._cancel_sync()
-            await asyncio.wait([running], timeout=_STOP_SECONDS)
+            await self._wait_to_stop(running)
             running.add_done_callback(lambda done: done.cancelled() or done.exception())
             raise
         return running.result()  # type: ignore[no-any-return]
+
+    async def _wait_to_stop(self, running: asyncio.Future[EvalResult]) -> None:
+        """Give a body time to stop; say that, once for all, if it takes some."""
+        self._stopping.add(running)
+        running.add_done_callback(self._stopping.discard)
+        await asyncio.wait([running], timeout=_SILENT_SECONDS)
+        if running.done():
+            return
+        if not self._told:
+            self._told = True
+            bodies = "body" if len(self._stopping) == 1 else "bodies"
+            line = f"waiting for {len(self._stopping)} {bodies}; Ctrl-C again to leave"
+            with contextlib.suppress(OSError, ValueError):  # stderr is closed
+                print(line, file=sys.stderr)
+        await asyncio.wait([running], timeout=_STOP_SECONDS - _SILENT_SECONDS)
 
     def _run(self, context: EvalContext) -> EvalResult:
         try:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
+import sqlite3
 import sys
 from collections.abc import Sequence
 
 from hudtrace.errors import HudtraceError
+from hudtrace.terminal import tolerate_encodings, visible
 
 _SCRIPT = """\
 a reply of the script is a text, or an object with any of these fields:
@@ -26,19 +29,64 @@ for example:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return 0, 1 for a failure, 2 for wrong usage."""
+    tolerate_encodings()
     options = _parser().parse_args(argv)
     try:
-        return int(options.run(options))
-    except (HudtraceError, FileNotFoundError) as error:
-        print(f"hudtrace: {error}", file=sys.stderr)
-        return 1
+        code = int(options.run(options))
+        sys.stdout.flush()
+        return code
     except BrokenPipeError:
         # The reader went away (`hudtrace ls | head`): nothing to complain about.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
+    except sqlite3.Error as error:
+        return _failed(f"cannot use the store: {error}")
+    except HudtraceError as error:
+        return _failed(str(error))
+    except OSError as error:
+        _drop_output()
+        return _failed(str(error))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+def _failed(why: str) -> int:
+    print(visible(f"hudtrace: {why}"), file=sys.stderr)
+    return 1
+
+
+def _drop_output() -> None:
+    """Let what stdout cannot take go nowhere, not fail again at the exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if not 1 <= count < 2**63:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return count
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not more than 0")
+    return value
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is no port: they go from 0 to 65535")
+    return port
+
+
+# What argparse calls them where a text is no number at all.
+_count.__name__, _positive.__name__, _port.__name__ = "count", "number", "port"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -81,9 +129,11 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 def _add_ls(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     ls = commands.add_parser("ls", help="list the newest episodes")
-    ls.add_argument("-n", "--limit", type=int, default=20, help="how many (20)")
+    ls.add_argument("-n", "--limit", type=_count, default=20, help="how many (20)")
     ls.add_argument("--job", help="only those of a job")
-    ls.add_argument("--outcome", help="only those with an outcome, e.g. agent_error")
+    ls.add_argument(
+        "--outcome", help="only those with an outcome, e.g. agent_error, or running"
+    )
     ls.add_argument("--store", help="path of the store")
     ls.add_argument("--json", action="store_true", help="print JSON, one per line")
     ls.set_defaults(run=_run_ls)
@@ -137,8 +187,13 @@ def _add_store(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         if name == "info":
             action.add_argument("--json", action="store_true", help="print JSON")
         if name == "gc":
-            action.add_argument("--days", type=float, help="keep so many (90)")
-            action.add_argument("--megabytes", type=float, help="keep so many (5000)")
+            action.add_argument("--days", type=_positive, help="keep so many (90)")
+            action.add_argument(
+                "--megabytes", type=_positive, help="keep so many (5000)"
+            )
+            action.add_argument(
+                "--dry-run", action="store_true", help="only say what would go"
+            )
     store.set_defaults(run=_run_store)
 
 
@@ -187,7 +242,7 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="which API of openai (chat_completions)",
     )
     serve.add_argument("--host", default="127.0.0.1", help="address (127.0.0.1)")
-    serve.add_argument("--port", type=int, default=8321, help="port (8321; 0: any)")
+    serve.add_argument("--port", type=_port, default=8321, help="port (8321; 0: any)")
     serve.add_argument(
         "--session-ttl",
         type=float,
@@ -220,7 +275,7 @@ def _add_model_server(
         metavar="FILE",
         help="a JSON list of replies, given again and again; see below",
     )
-    server.add_argument("--port", type=int, default=8330, help="port (8330; 0: any)")
+    server.add_argument("--port", type=_port, default=8330, help="port (8330; 0: any)")
     server.set_defaults(run=_run_model_server)
 
 
@@ -282,7 +337,10 @@ def _run_store(options: argparse.Namespace) -> int:
         return maintenance.info(options.store, as_json=options.json)
     if options.action == "gc":
         return maintenance.collect(
-            options.store, days=options.days, megabytes=options.megabytes
+            options.store,
+            days=options.days,
+            megabytes=options.megabytes,
+            dry_run=options.dry_run,
         )
     if options.action == "check":
         return maintenance.check(options.store)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -36,8 +37,23 @@ def run(model: str | None, base_url: str | None, *, as_json: bool) -> int:
         for result in every:
             print(json.dumps(result.to_dict(), default=str))
     else:
-        print(_report(results, scripted=model is None))
+        print(text.visible(_report(results, scripted=model is None)))
+    failure = _only_failures(every)
+    if failure is not None:
+        print(text.visible(f"no call has succeeded: {failure}"), file=sys.stderr)
+        return 1
     return 0 if all(_stored(result) for result in every) else 1
+
+
+def _only_failures(results: Sequence[EvalResult]) -> str | None:
+    """Return the first error where errors have ended all episodes, else None."""
+    first = results[0].error
+    if first is None or any(result.error is None for result in results):
+        return None
+    causes = [first]
+    while (cause := causes[-1].__cause__) is not None and len(causes) < 10:
+        causes.append(cause)
+    return "; from ".join(f"{type(each).__name__}: {each}" for each in causes)
 
 
 @contextlib.contextmanager

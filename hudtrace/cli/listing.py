@@ -36,7 +36,7 @@ def run(
         found = queries.episodes(db, limit=limit, job=job, outcome=outcome)
         outcomes = {} if found else queries.outcomes(db)
     if not found:
-        print(_nothing(outcomes, job, outcome), file=sys.stderr)
+        print(text.one_line(_nothing(outcomes, job, outcome)), file=sys.stderr)
         return 0
     if as_json:
         for episode in found:
@@ -46,9 +46,7 @@ def run(
     return 0
 
 
-def _nothing(
-    outcomes: Mapping[str | None, int], job: str | None, outcome: str | None
-) -> str:
+def _nothing(outcomes: Mapping[str, int], job: str | None, outcome: str | None) -> str:
     """Say why the list is empty: there is nothing, or nothing that was asked for."""
     total = sum(outcomes.values())
     if not total:
@@ -59,7 +57,7 @@ def _nothing(
         return f"none of {total} episodes: --limit is too small"
     there = ""
     if outcome and outcome not in outcomes:
-        counted = (f"{name or 'none yet'} {n}" for name, n in outcomes.items())
+        counted = (f"{name} {n}" for name, n in outcomes.items())
         there = f"; the outcomes there are: {', '.join(counted)}"
     return f"none of {total} episodes is of {asked}{there}"
 

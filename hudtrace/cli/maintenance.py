@@ -16,6 +16,8 @@ from hudtrace.store import outbox, queries
 from hudtrace.store.store import MAX_AGE_NS, MAX_BYTES, VERSION, Store, read_only
 
 _DAY_NS = 86_400 * 10**9
+_OLDEST = 36_500.0  # days, and megabytes: more than there can be
+_MOST = 1e12
 _DANGLING = {
     "nodes without their message": (
         "SELECT count(*) FROM nodes WHERE message NOT IN (SELECT hash FROM messages)"
@@ -73,16 +75,35 @@ def _when(time_ns: int | None) -> str | None:
     return datetime.fromtimestamp(time_ns / 1e9).isoformat(timespec="seconds")
 
 
-def collect(store: str | None, *, days: float | None, megabytes: float | None) -> int:
-    """Delete old traces and what nothing refers to; return the exit code."""
+def collect(
+    store: str | None,
+    *,
+    days: float | None,
+    megabytes: float | None,
+    dry_run: bool = False,
+) -> int:
+    """Delete old traces and what nothing refers to; return the exit code.
+
+    With *dry_run* nothing is deleted: what would be is printed.
+    """
     path = chosen_store(store)
+    max_bytes = MAX_BYTES if megabytes is None else int(min(megabytes, _MOST) * 1e6)
+    max_age = MAX_AGE_NS if days is None else int(min(days, _OLDEST) * _DAY_NS)
     before = path.stat().st_size
     opened = Store(path)
     try:
-        deleted = opened.retain(
-            MAX_BYTES if megabytes is None else int(megabytes * 1e6),
-            MAX_AGE_NS if days is None else int(days * _DAY_NS),
-        )
+        if dry_run:
+            old, size = opened.count_old(max_age), opened.used_bytes()
+            traces = "trace" if old == 1 else "traces"
+            age = f"{max_age / _DAY_NS:g} days"
+            print(f"{old} {traces} older than {age} would be deleted")
+            if size > max_bytes:
+                print(
+                    f"then the oldest until the store has {max_bytes / 1e6:g} MB; now "
+                    f"it has {size / 1e6:.1f} MB with the old ones"
+                )
+            return 0
+        deleted = opened.retain(max_bytes, max_age)
         opened.compact()
     finally:
         opened.close()

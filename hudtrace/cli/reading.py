@@ -17,7 +17,8 @@ from hudtrace.store.store import read_only
 def chosen_store(path: str | None) -> Path:
     """Return the store that was given, or the one that the settings name.
 
-    Raises `ConfigurationError` if it is off, `FileNotFoundError` if there is none.
+    Raises `ConfigurationError` if it is off or cannot be opened,
+    `FileNotFoundError` if there is none.
     """
     chosen = Path(path).absolute() if path else settings.load().store
     if chosen is None:
@@ -25,7 +26,12 @@ def chosen_store(path: str | None) -> Path:
             "the store is off (HUDTRACE_STORE=off), so there is nothing to read; give "
             "one with --store"
         )
-    read_only(chosen).close()
+    if chosen.is_dir():
+        raise ConfigurationError(f"the store {chosen} is a directory, not a file")
+    try:
+        read_only(chosen).close()
+    except sqlite3.Error as error:
+        raise ConfigurationError(f"cannot read the store {chosen}: {error}") from error
     return chosen
 
 

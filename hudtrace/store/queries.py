@@ -14,6 +14,7 @@ from hudtrace.store.decode import Decoded, DecodedEvent, DecodedLink, decode_spa
 from hudtrace.store.writers import Writer
 
 State = Literal["done", "running", "interrupted"]
+_OPEN_STATES = ("running", "interrupted")
 
 
 class Episode(NamedTuple):
@@ -166,11 +167,27 @@ def episodes(
     model: str | None = None,
     below: float | None = None,
 ) -> list[Episode]:
-    """Return the newest episodes, newest first; *below* bounds their reward."""
-    where, values = _where({"job_id": job, "outcome": outcome, "model": model})
+    """Return the newest episodes, newest first; *below* bounds their reward.
+
+    For one that has none yet, *outcome* is its state: `running` or `interrupted`.
+    """
+    filters = {"job_id": job, "model": model}
+    if outcome not in _OPEN_STATES:
+        filters["outcome"] = outcome
+    where, values = _where(filters)
+    more: list[str] = []
+    if outcome in _OPEN_STATES:
+        negated = "" if outcome == "running" else "NOT"
+        more.append(
+            f'"end" IS NULL AND lower(hex(trace_id)) {negated} IN '
+            f"(SELECT value FROM json_each(?))"
+        )
+        values.append(json.dumps(sorted(_open_traces(db))))
     if below is not None:
-        where = f"{where} AND reward < ?" if where else "WHERE reward < ?"
+        more.append("reward < ?")
         values.append(below)
+    for condition in more:
+        where = f"{where} AND {condition}" if where else f"WHERE {condition}"
     rows = db.execute(
         f"{_SELECT_EPISODE} {where} ORDER BY start DESC LIMIT ?",
         (*values, limit),
@@ -182,10 +199,22 @@ def episodes(
     return found
 
 
-def outcomes(db: sqlite3.Connection) -> dict[str | None, int]:
-    """Return how many episodes came to each outcome; None for those without one."""
-    rows = db.execute("SELECT outcome, count(*) FROM episodes GROUP BY outcome")
-    return dict(rows.fetchall())
+def outcomes(db: sqlite3.Connection) -> dict[str, int]:
+    """Return how many episodes came to each outcome, or to which state without one."""
+    rows = db.execute(
+        "SELECT outcome, count(*) FROM episodes "
+        "WHERE outcome IS NOT NULL GROUP BY outcome"
+    )
+    found = dict(rows.fetchall())
+    running = _open_traces(db)
+    for trace_id, end in db.execute(
+        'SELECT trace_id, "end" FROM episodes WHERE outcome IS NULL'
+    ):
+        state: State = "done"
+        if end is None:
+            state = "running" if trace_id.hex() in running else "interrupted"
+        found[state] = found.get(state, 0) + 1
+    return found
 
 
 def find_traces(db: sqlite3.Connection, prefix: str, limit: int = 10) -> list[str]:

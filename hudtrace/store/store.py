@@ -157,6 +157,18 @@ class Store:
             self._delete_unused_content()
         return deleted
 
+    def count_old(self, max_age: int) -> int:
+        """Return how many traces `retain` would delete for their age alone."""
+        (count,) = self._db.execute(
+            f"SELECT count(*) FROM episodes WHERE {_DELETABLE} AND start < ?",
+            (time.time_ns() - max_age,),
+        ).fetchone()
+        return int(count)
+
+    def used_bytes(self) -> int:
+        """Return how much the store holds, without what it keeps free."""
+        return self._bytes()
+
     def compact(self) -> None:
         """Give the space of what was deleted back to the file system."""
         self._db.execute("VACUUM")
