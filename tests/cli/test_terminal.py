@@ -95,7 +95,7 @@ async def ask():
 
 @hud.traced_eval([env("ask"), env("ask")], max_concurrent=2)
 def agent(ctx):
-    print("in", flush=True)
+    print("in\\n", end="", flush=True)
     time.sleep(30)
 
 
