@@ -276,7 +276,7 @@ class _Lane:
         before: object = None
         late = False
         while (asked := time.monotonic()) < until:
-            now = _place(self.thread)
+            now = _progress(self.thread)
             if now is None or (now == before and not late):
                 return
             before = now
@@ -286,12 +286,19 @@ class _Lane:
             late = time.monotonic() - asked - self._patience > _LATE
 
 
-def _place(thread: threading.Thread) -> tuple[int, int] | None:
-    """Return where the code of *thread* is; None if the thread is gone."""
+def _progress(thread: threading.Thread) -> tuple[int, int, int] | None:
+    """Return what changes while the code of *thread* gets on; None if it is gone."""
     if thread.ident is None or not thread.is_alive():
         return None
     frame = sys._current_frames().get(thread.ident)
-    return None if frame is None else (id(frame), frame.f_lasti)
+    if frame is None:
+        return None
+    milliseconds = 0
+    if hasattr(time, "pthread_getcpuclockid"):  # not on Windows
+        with contextlib.suppress(OSError):
+            clock = time.pthread_getcpuclockid(thread.ident)
+            milliseconds = time.clock_gettime_ns(clock) // 1_000_000
+    return id(frame), frame.f_lasti, milliseconds
 
 
 class _Background:
