@@ -134,6 +134,14 @@ class Endpoints:
         model = service.model_for(body.model)
         changes = request_options(service.dialect, options)
         named = x_hud_session_id or body.named_session
+        if body.named_session not in (None, named):
+            raise Refusal(
+                400,
+                "invalid_request",
+                f"X-HUD-Session-Id and the body name two sessions, {named!r:.40} and "
+                f"{body.named_session!r:.40}; send one",
+                param="thread_id",
+            )
         sent = Sent(said.text, model, changes or None, body.max_steps)
         if named is not None:
             session = self._going_on(named, body, said)

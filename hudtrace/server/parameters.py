@@ -30,7 +30,20 @@ def _listed(name: str) -> Write:
 
 
 _LENGTHS = ("max_tokens", "max_completion_tokens")
+#: What may be handed on, API by API. Never just anything: the clients' methods take
+#: names that change the request itself, such as `extra_body` and `extra_headers`.
 _TABLES: dict[Any, Mapping[str, Write]] = {
+    openai_chat: {
+        name: _as(name)
+        for name in (
+            *(*_LENGTHS, "temperature", "top_p", "top_k", "min_p", "stop", "seed"),
+            *("presence_penalty", "frequency_penalty", "repetition_penalty"),
+            *("logit_bias", "logprobs", "top_logprobs", "response_format"),
+            *("reasoning_effort", "verbosity", "parallel_tool_calls", "metadata"),
+            *("user", "service_tier", "store", "safety_identifier"),
+            "prompt_cache_key",
+        )
+    },
     openai_responses: {
         **{name: _as("max_output_tokens") for name in _LENGTHS},
         **{
@@ -91,8 +104,6 @@ def _sayable(name: str, value: Any) -> Any:
 
 
 def _written(dialect: Any, name: str, value: Any) -> Json:
-    if dialect is openai_chat:
-        return {name: value}
     table = _TABLES[dialect]
     if name not in table:
         raise Refusal(

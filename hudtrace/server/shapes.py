@@ -90,6 +90,8 @@ def head(id: str, kind: str, model: str) -> Json:
 
 def finish_reason(reply: ChatReply) -> str:
     """Return why an answer ended, in OpenAI's words; tools were called by us."""
+    if reply.stopped_by is not None:
+        return "length"  # a limit has
     return reply.finish_reason if reply.finish_reason in _FINISH else "stop"
 
 

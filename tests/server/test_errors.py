@@ -90,6 +90,27 @@ ROWS: dict[str, Row] = {
         chat(**HUD, tools=[]),
         *(400, "unsupported_parameter", "tools", "the environment's"),
     ),
+    **{
+        f"{name} of the client": (
+            chat(**HUD, **{name: value}),
+            *(400, "unsupported_parameter", name, "it takes: "),
+        )
+        for name, value in {
+            "extra_body": {"model": "other", "messages": []},
+            "extra_headers": {"Authorization": "Bearer mine"},
+            "extra_query": {"api-version": "1"},
+            "timeout": 1e-6,
+            "base_url": "http://127.0.0.1:9",
+        }.items()
+    },
+    "two sessions": (
+        lambda server: server.post(
+            "/v1/chat/completions",
+            {"messages": [{"role": "user", "content": "x"}], "thread_id": "b"},
+            headers={"X-HUD-Session-Id": "a"},
+        ),
+        *(400, "invalid_request", "thread_id", "two sessions"),
+    ),
     "two answers": (
         chat(**HUD, n=2),
         *(400, "unsupported_parameter", "n", "one answer"),
