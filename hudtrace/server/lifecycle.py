@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from hudtrace.dialects import openai_chat
 from hudtrace.messages import encodable
 from hudtrace.server.bodies import (
     FinishArguments,
@@ -21,7 +22,7 @@ from hudtrace.server.errors import Refusal, refusal_of
 from hudtrace.server.messages import Sent
 from hudtrace.server.service import Service
 from hudtrace.server.session import Session
-from hudtrace.server.shapes import calls_of, meta_of, scenario_list, usage_of
+from hudtrace.server.shapes import calls_of, meta_of, scenario_list
 
 Json = dict[str, Any]
 
@@ -98,7 +99,7 @@ async def _answer(session: Session, sent: Sent) -> Json:
     return {
         "answer": reply.answer,
         "tool_calls": calls_of(reply),
-        "usage": usage_of(reply.usage),
+        "usage": openai_chat.write_usage(reply.usage),
         "stopped_by": reply.stopped_by,
         "hud": meta,
     }

@@ -7,7 +7,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hudtrace.messages import Usage, encodable
+from hudtrace.dialects import openai_chat
+from hudtrace.messages import encodable
 from hudtrace.server.errors import shown
 from hudtrace.tracing.spans import type_name
 
@@ -69,7 +70,7 @@ def completion(session: Session, reply: ChatReply, model: str) -> Json:
     return {
         **head(f"chatcmpl-{new_id()}", "chat.completion", model),
         "choices": [choice],
-        "usage": usage_of(reply.usage),
+        "usage": openai_chat.write_usage(reply.usage),
         "hud": answer_meta(session, reply),
     }
 
@@ -95,17 +96,6 @@ def finish_reason(reply: ChatReply) -> str:
     return reply.finish_reason if reply.finish_reason in _FINISH else "stop"
 
 
-def usage_of(usage: Usage) -> Json:
-    """Return tokens as OpenAI counts them."""
-    return {
-        "prompt_tokens": usage.input_tokens,
-        "completion_tokens": usage.output_tokens,
-        "total_tokens": usage.input_tokens + usage.output_tokens,
-        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
-        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
-    }
-
-
 def report_of(id: str, result: EvalResult) -> Json:
     """Return what finishing a session answers."""
     grade, error = result.grade, result.error
@@ -119,7 +109,7 @@ def report_of(id: str, result: EvalResult) -> Json:
         "subscores": [dataclasses.asdict(s) for s in grade.subscores] if grade else [],
         "explanation": grade.explanation if grade else None,
         "error": None if error is None else f"{type_name(error)}: {shown(error)}",
-        "usage": usage_of(result.usage),
+        "usage": openai_chat.write_usage(result.usage),
         "turns": result.turns,
         "delivery": _delivery_of(result.delivery),
         **trace,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from starlette.responses import Response
 
 from hudtrace.chat.events import ChatReply, Done, TextDelta, ToolCalled
+from hudtrace.dialects import openai_chat
 from hudtrace.server.errors import refusal_of
 from hudtrace.server.shapes import (
     answer_meta,
@@ -18,7 +19,6 @@ from hudtrace.server.shapes import (
     head,
     meta_of,
     new_id,
-    usage_of,
 )
 
 if TYPE_CHECKING:
@@ -78,7 +78,12 @@ async def completion_events(
     if include_usage:
         yield chunk({}, finish_reason(reply))
         yield _event(
-            {**base, "choices": [], "usage": usage_of(reply.usage), "hud": full}
+            {
+                **base,
+                "choices": [],
+                "usage": openai_chat.write_usage(reply.usage),
+                "hud": full,
+            }
         )
     else:
         yield chunk({}, finish_reason(reply), hud=full)
