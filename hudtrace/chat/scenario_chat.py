@@ -15,7 +15,7 @@ from hudtrace.chat.conversation import MAX_STEPS, Conversation, ModelSettings
 from hudtrace.chat.events import ChatEvent, ChatReply, Done, Emit
 from hudtrace.context import EvalContext, OnError
 from hudtrace.errors import EvalFinished
-from hudtrace.evaluation import Variant, eval
+from hudtrace.evaluation import Variant, check_options, eval
 from hudtrace.result import EvalResult, Limits
 from hudtrace.sync_eval import SyncEvalContext
 from hudtrace.task import Task
@@ -64,7 +64,8 @@ async def run_scenario_chat(
     A sync client's call cannot be stopped: after a time limit its span comes
     late, and what it used is not in the result.
     """
-    limits = _limits(limits)
+    check_options({"limits": limits})
+    limits = limits or Limits()
     settings = ModelSettings(
         ModelClient(client, api), model, system_prompt, request or {}, max_steps
     )
@@ -175,7 +176,7 @@ def run_scenario_chat_interactive(
         agent=agent,
         model=model,
         variant=variant,
-        limits=_limits(limits),
+        limits=limits,
         job=job,
         metadata=metadata,
         on_error=on_error,
@@ -329,17 +330,6 @@ async def _answer(context: EvalContext, settings: ModelSettings) -> ChatReply:
     finally:
         if conversation.last_text is not None:
             await context.submit(conversation.last_text)
-
-
-def _limits(limits: Limits | None) -> Limits:
-    if limits is None:
-        return Limits()
-    if not isinstance(limits, Limits):
-        raise TypeError(
-            f"limits={limits!r:.80}: it is a hud.Limits, for example "
-            f"hud.Limits(turns=5, time=60)"
-        )
-    return limits
 
 
 def _task_of(
