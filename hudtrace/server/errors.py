@@ -14,6 +14,7 @@ from hudtrace.errors import (
     UnknownSession,
 )
 from hudtrace.record import outcome_of
+from hudtrace.result import Outcome
 from hudtrace.tracing.credentials import mask
 from hudtrace.tracing.spans import message_of, type_name
 
@@ -82,8 +83,16 @@ class TurnTimeout(Exception):
     """A message took longer than the server allows."""
 
 
-def refusal_of(error: BaseException, hud: Mapping[str, Any] | None = None) -> Refusal:
-    """Return what a client is told of *error*, which came up in a session."""
+def refusal_of(
+    error: BaseException,
+    hud: Mapping[str, Any] | None = None,
+    *,
+    outcome: Outcome | None = None,
+) -> Refusal:
+    """Return what a client is told of *error*, which came up in a session.
+
+    *outcome* is that of the session, where the error has ended it.
+    """
     if isinstance(error, Refusal):
         return error
     said = shown(error)
@@ -106,7 +115,7 @@ def refusal_of(error: BaseException, hud: Mapping[str, Any] | None = None) -> Re
     named = f"{type_name(error)}: {said}"
     if isinstance(error, EnvironmentFailure):
         return Refusal(500, "environment_error", named, hud=hud)
-    outcome = outcome_of(error)
+    outcome = outcome or outcome_of(error)
     if outcome == "provider_error":
         return Refusal(502, "provider_error", named, hud=hud)
     return Refusal(500, outcome, named, hud=hud)

@@ -80,10 +80,11 @@ class Service:
         try:
             session = await self.sessions.start(chat, name)
         except Exception as error:
-            trace = None
+            trace = outcome = None
             if chat.context.has_result:
+                outcome = chat.result.outcome
                 trace = {"trace_id": chat.trace_id, "trace_url": chat.trace_url}
-            raise refusal_of(error, trace) from error
+            raise refusal_of(error, trace, outcome=outcome) from error
         session.system_prompt = system_prompt
         return session
 

@@ -304,7 +304,7 @@ def test_an_environment_that_fails(serve: Serve) -> None:
     server = serve(script, env=env)
     body = check(
         server.say("Go.", scenario="dead", scenario_args={}),
-        *(500, "agent_error", None, "the disk is full"),
+        *(500, "environment_error", None, "the disk is full"),
     )
     assert body["hud"]["trace_id"]
     id = server.begin(scenario="dying", scenario_args={})
