@@ -378,6 +378,9 @@ class Environment:
         machine, or one of `allowed_hosts`. A session that is idle for *session_ttl*
         seconds is closed. *options* are those of `hudtrace.server.options.AgentOptions`.
 
+        Run it by itself: it closes its sessions in its lifespan, which applications
+        that are mounted in others do not get.
+
         Raises `MissingExtra` without the extra `server`, TypeError or ValueError for
         options that cannot be used.
         """
