@@ -363,8 +363,8 @@ class Environment:
     def agent_app(
         self,
         *,
-        client: Any,
-        model: str,
+        client: Any = None,
+        model: str | None = None,
         api_key: str | None = None,
         session_ttl: float = 1800,
         **options: Unpack[AgentOptions],
@@ -373,7 +373,9 @@ class Environment:
 
         Any OpenAI or MCP client can run them: it names a scenario, sends messages,
         and finishes with a reward; each session is one eval. *client* is one of
-        openai, anthropic or google-genai. With *api_key* clients must send it as
+        openai, anthropic or google-genai. At `/mcp/env`, an MCP client is the agent
+        itself: it gets a scenario's prompt, calls the tools, and submits; without
+        *client* and *model*, that is all there is. With *api_key* clients must send it as
         their bearer token; without, browsers must call the server by a name of this
         machine, or one of `allowed_hosts`. A session that is idle for *session_ttl*
         seconds is closed. *options* are those of `hudtrace.server.options.AgentOptions`.
@@ -398,8 +400,8 @@ class Environment:
     def serve_as_agent(
         self,
         *,
-        client: Any,
-        model: str,
+        client: Any = None,
+        model: str | None = None,
         host: str = "127.0.0.1",
         port: int = 8321,
         api_key: str | None = None,

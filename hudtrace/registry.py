@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import weakref
 from typing import TYPE_CHECKING
@@ -34,10 +35,15 @@ class Registry:
     def get(self, name: str) -> Environment | None:
         """Return the one environment called *name*; None if there is none.
 
-        Raises `UnknownEnvironment` naming both places if there are two.
+        One that nothing refers to any more does not count, even where Python has not
+        yet collected it. Raises `UnknownEnvironment` naming both places if there are
+        two.
         """
-        with self._lock:
-            alive = self._alive(name)
+        alive = self._alive_now(name)
+        if len(alive) > 1:
+            alive = []
+            gc.collect()
+            alive = self._alive_now(name)
         if len(alive) > 1:
             places = " and ".join(other.place for other in alive)
             raise UnknownEnvironment(
@@ -50,6 +56,10 @@ class Registry:
         """Return the names of the environments that are alive."""
         with self._lock:
             return [name for name in self._known if self._alive(name)]
+
+    def _alive_now(self, name: str) -> list[Environment]:
+        with self._lock:
+            return self._alive(name)
 
     def _alive(self, name: str) -> list[Environment]:
         found = [ref() for ref in self._known.get(name, ())]

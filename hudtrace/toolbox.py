@@ -25,7 +25,7 @@ from hudtrace.tools import (
     exception_text,
     unknown_tool_text,
 )
-from hudtrace.tracing.episode import TURN, Episode
+from hudtrace.tracing.episode import REQUEST, TURN, Episode, link_request
 from hudtrace.tracing.model_call import refuse_past_limit
 from hudtrace.tracing.spans import ABANDON, Abandon, Span, with_span
 from hudtrace.tracing.twins import beside_twins
@@ -205,6 +205,8 @@ class Toolbox:
             f"{_SPAN_NAME} {call.name}", parent, self._attributes(call)
         )
         span.twin = twin
+        if turn is None:  # the request did not come by way of a turn
+            link_request(here.get(REQUEST), span)
         abandon = Abandon()
         inside = with_span(parent, span, **{TURN: turn, ABANDON: abandon})
         token = otel_context.attach(inside)

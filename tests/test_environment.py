@@ -181,6 +181,19 @@ def test_two_modules_make_a_reference_fail() -> None:
     assert kept
 
 
+def test_one_that_nothing_refers_to_does_not_count() -> None:
+    """An environment that only awaits its collection is not a second of its name."""
+    gc.disable()
+    try:
+        left = define("left", "module_a")
+        left.itself = left  # type: ignore[attr-defined]
+        del left
+        kept = define("left", "module_b")
+        assert hud.Environment("left").resolve() is kept
+    finally:
+        gc.enable()
+
+
 SCRIPT = """
 import pickle, sys
 import hudtrace as hud

@@ -221,13 +221,20 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "serve",
         help="serve the scenarios of an environment over HTTP and MCP",
         description="Let any OpenAI or MCP client run the scenarios of an environment, "
-        "each session one eval. The model's key is in the variable that its provider "
-        "names; with HUDTRACE_TOKEN set, clients must send that as their key.",
+        "each session one eval. With --model, that is the agent, and its key is in the "
+        "variable that its provider names. Without, MCP clients are the agent: they "
+        "get a scenario's prompt, call the tools, and submit. With HUDTRACE_TOKEN set, "
+        "clients must send that as their key.",
     )
     serve.add_argument(
         "environment", metavar="MODULE:ENV", help="for example trivia:env"
     )
-    serve.add_argument("--model", required=True, help="the model that answers")
+    serve.add_argument("--model", help="the model that answers (none: the client)")
+    serve.add_argument(
+        "--stdio",
+        action="store_true",
+        help="serve one MCP client, which is the agent, over stdin and stdout",
+    )
     serve.add_argument(
         "--client",
         choices=("openai", "anthropic", "gemini"),
@@ -361,6 +368,7 @@ def _run_serve(options: argparse.Namespace) -> int:
     return serve.run(
         options.environment,
         model=options.model,
+        stdio=options.stdio,
         client=options.client,
         base_url=options.base_url,
         api=options.api,

@@ -19,7 +19,8 @@ CLIENTS = {"openai": "openai", "anthropic": "anthropic", "gemini": "google"}
 def run(
     target: str,
     *,
-    model: str,
+    model: str | None,
+    stdio: bool,
     client: str,
     base_url: str | None,
     api: str,
@@ -29,8 +30,14 @@ def run(
     max_steps: int,
 ) -> int:
     """Serve until interrupted; a key of `HUDTRACE_TOKEN` is asked of clients."""
+    if model is None and base_url is not None:
+        raise ConfigurationError(
+            "--base-url is where a model answers: say --model, too"
+        )
+    if stdio:
+        return _run_stdio(target, model, session_ttl)
     environment = _load(target)
-    made = _client(client, base_url)
+    made = None if model is None else _client(client, base_url)
     try:
         serve_as_agent(
             environment,
@@ -44,8 +51,25 @@ def run(
             max_steps=max_steps,
             allow_unauthenticated=False,
             grace=10,
-            told=_tell,
+            told=_tell if model is not None else _tell_agents,
         )
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(str(error)) from error
+    return 0
+
+
+def _run_stdio(target: str, model: str | None, session_ttl: float) -> int:
+    """Serve one client; nothing but the protocol is written to stdout."""
+    from hudtrace.server.agent_stdio import serve_stdio, take_streams
+
+    if model is not None:
+        raise ConfigurationError(
+            "--stdio is for a client that is the agent: no --model"
+        )
+    streams = take_streams()
+    environment = _load(target)
+    try:
+        serve_stdio(environment, streams, session_ttl=session_ttl)
     except (TypeError, ValueError) as error:
         raise ConfigurationError(str(error)) from error
     return 0
@@ -55,9 +79,19 @@ def _tell(url: str) -> None:
     print(
         f"OpenAI     base_url={url}/v1\n"
         f"MCP        {url}/mcp\n"
+        f"agents     {url}/mcp/env\n"
         f"scenarios  {url}/scenarios",
         flush=True,
     )
+    _tell_rest()
+
+
+def _tell_agents(url: str) -> None:
+    print(f"MCP        {url}/mcp/env", flush=True)
+    _tell_rest()
+
+
+def _tell_rest() -> None:
     print(f"Ctrl-C stops it; {command('ls')} lists what was run", file=sys.stderr)
 
 

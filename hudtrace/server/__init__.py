@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def agent_app(environment: Environment, **options: Any) -> FastAPI:
     """Make the application of `env.agent_app`."""
-    _require()
+    require()
     from hudtrace.server.app import create_app
     from hudtrace.server.options import ServerOptions
 
@@ -37,7 +37,7 @@ def serve_as_agent(
     **options: Any,
 ) -> None:
     """Serve until a signal comes, as `env.serve_as_agent`; *told* gets the address."""
-    _require()
+    require()
     from hudtrace.server import running
     from hudtrace.server.options import LOOPBACK_NAMES, is_loopback
 
@@ -46,13 +46,16 @@ def serve_as_agent(
         near = is_loopback(host)
         options["allowed_hosts"] = [*LOOPBACK_NAMES, host] if near else ["*"]
     app = agent_app(environment, **options)
-    name = app.state.service.environment.name
-    running.run(
-        app, host, port, grace, told or (lambda url: running.say_where(name, url))
-    )
+    name, with_model = app.state.environment.name, options.get("model") is not None
+
+    def say(url: str) -> None:
+        running.say_where(name, url, with_model=with_model)
+
+    running.run(app, host, port, grace, told or say)
 
 
-def _require() -> None:
+def require() -> None:
+    """Raise `MissingExtra` without the packages that serving needs."""
     try:
         import fastapi
         import mcp

@@ -13,10 +13,12 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from hudtrace.runtime import flush
-from hudtrace.server.endpoints import Endpoints, JsonResponse
+from hudtrace.server.agent_mcp import AgentEndpoint
+from hudtrace.server.agent_sessions import AgentSessions
+from hudtrace.server.endpoints import Endpoints, JsonResponse, health
 from hudtrace.server.errors import Refusal, refusal_of
 from hudtrace.server.gate import Gate
-from hudtrace.server.mcp_endpoint import McpEndpoint
+from hudtrace.server.mcp_endpoint import McpEndpoint, lifecycle_server
 from hudtrace.server.request_spans import RequestSpans
 from hudtrace.server.service import Service
 from hudtrace.server.streaming import ClientGone
@@ -29,21 +31,27 @@ _FLUSH_SECONDS = 5.0
 
 
 def create_app(environment: Environment, options: ServerOptions) -> FastAPI:
-    """Return the ASGI application; `app.state.service` is what is behind it."""
+    """Return the ASGI application.
+
+    In `app.state`: the `environment`, the `sessions` behind, `AgentSessions` and with a
+    model `Sessions`, and then the `service` behind the endpoints.
+    """
     from hudtrace import __version__
 
-    service = Service(environment, options)
-    endpoint = McpEndpoint(service)
+    environment = environment.resolve()
+    agents = AgentSessions(options)
+    agent_endpoint = AgentEndpoint(environment, agents, options.session_ttl)
+    closing: list[Any] = [agents, agent_endpoint]
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        await service.sessions.close()
-        await endpoint.close()
+        for each in closing:
+            await each.close()
         await asyncio.to_thread(flush, _FLUSH_SECONDS)
 
     app = FastAPI(
-        title=f"hudtrace: scenarios of {service.environment.name}",
+        title=f"hudtrace: scenarios of {environment.name}",
         version=__version__,
         docs_url=None,
         redoc_url=None,
@@ -51,9 +59,18 @@ def create_app(environment: Environment, options: ServerOptions) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
         lifespan=lifespan,
     )
-    app.state.service = service
-    app.include_router(Endpoints(service).router)
-    app.router.routes.append(Route("/mcp", endpoint, methods=["POST"]))
+    app.state.environment, app.state.sessions = environment, [agents]
+    route = Route("/mcp/env", agent_endpoint, methods=["POST", "DELETE"])
+    app.router.routes.append(route)
+    if options.model is None:
+        app.add_api_route("/health", health, methods=["GET"])
+    else:
+        service = app.state.service = Service(environment, options)
+        app.state.sessions.append(service.sessions)
+        endpoint = McpEndpoint(lifecycle_server(service))
+        closing += [service.sessions, endpoint]
+        app.include_router(Endpoints(service).router)
+        app.router.routes.append(Route("/mcp", endpoint, methods=["POST"]))
     app.add_middleware(RequestSpans)
     app.add_middleware(Gate, options=options)
     _handle_errors(app)

@@ -61,6 +61,11 @@ class JsonResponse(Response):
         return encode(content)
 
 
+async def health() -> Any:
+    """Say that the server lives."""
+    return JsonResponse({"status": "ok"})
+
+
 class Endpoints:
     """The endpoints, as methods; `router` has their paths."""
 
@@ -70,7 +75,7 @@ class Endpoints:
             default_response_class=JsonResponse, responses=_errors()
         )
         add = self.router.add_api_route
-        add("/health", self.health, methods=["GET"])
+        add("/health", health, methods=["GET"])
         add("/scenarios", self.scenarios, methods=["GET"])
         add("/v1/models", self.models, methods=["GET"])
         add(
@@ -98,10 +103,6 @@ class Endpoints:
                 name=f"call {prefix}",
                 responses=_errors(*_SESSION_ERRORS),
             )
-
-    async def health(self) -> Any:
-        """Say that the server lives."""
-        return JsonResponse({"status": "ok"})
 
     async def scenarios(self) -> Any:
         """List the scenarios, and the arguments that they take."""
@@ -244,7 +245,7 @@ class Endpoints:
             reply = await session.send(sent)
         except Exception as error:
             raise refusal_of(error, session.explained(meta)) from error
-        model = sent.model or self._service.options.model
+        model = sent.model or self._service.model_for(None)
         return JsonResponse(
             completion(session, reply, model), headers=_headers(session)
         )

@@ -1,4 +1,4 @@
-"""The lifecycle tools as a real MCP server: streamable HTTP at `/mcp`."""
+"""MCP over streamable HTTP, and the lifecycle tools as a server at `/mcp`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mcp.shared.exceptions import MCPError
 
 from hudtrace.server.errors import Refusal
 from hudtrace.server.lifecycle import TOOLS, call
-from hudtrace.server.mcp_spans import trace_request
+from hudtrace.server.mcp_spans import RequestTracing
 from hudtrace.server.shapes import encode
 
 if TYPE_CHECKING:
@@ -26,15 +26,23 @@ Json = dict[str, Any]
 class McpEndpoint:
     """An ASGI application that speaks MCP, of every version that the package does.
 
-    It keeps no state of its own between requests: which session a call is for, its
-    arguments say. Closing the connection stops a call; the `notifications/cancelled`
-    of older versions of the protocol cannot, as it does not say whose call it means.
-    It runs on the first request's loop until `close`.
+    It keeps no state of its own between requests, unless its MCP sessions have
+    *idle_timeout* seconds. Without, closing the connection stops a call; the
+    `notifications/cancelled` of older versions of the protocol cannot, as it does not
+    say whose call it means. It runs on the first request's loop until `close`.
     """
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
-        self._manager = StreamableHTTPSessionManager(_server(service), stateless=True)
+    def __init__(
+        self, server: Server[Any], *, idle_timeout: float | None = None
+    ) -> None:
+        self._manager = StreamableHTTPSessionManager(
+            server,
+            stateless=idle_timeout is None,
+            # A stream of events is cut as soon as a signal comes, before what goes on
+            # has had its grace time.
+            json_response=idle_timeout is not None,
+            session_idle_timeout=idle_timeout,
+        )
         self._closing = asyncio.Event()
         self._ready: asyncio.Future[None] | None = None
         self._running: asyncio.Task[None] | None = None
@@ -59,7 +67,8 @@ class McpEndpoint:
             await self._closing.wait()
 
 
-def _server(service: Service) -> Server[Any]:
+def lifecycle_server(service: Service) -> Server[Any]:
+    """Return the MCP server of the lifecycle tools: which session, the calls say."""
     from hudtrace import __version__
 
     async def list_tools(_ctx: Any, _params: Any) -> types.ListToolsResult:
@@ -79,9 +88,9 @@ def _server(service: Service) -> Server[Any]:
         if params.name not in TOOLS:
             raise MCPError(types.INVALID_PARAMS, f"unknown tool {params.name!r}")
         try:
-            return _result(await call(service, params.name, params.arguments))
+            return json_result(await call(service, params.name, params.arguments))
         except Refusal as refusal:
-            return _result(refusal.body, is_error=True)
+            return json_result(refusal.body, is_error=True)
 
     server: Server[Any] = Server(
         f"hudtrace:{service.environment.name}",
@@ -91,11 +100,13 @@ def _server(service: Service) -> Server[Any]:
         on_list_tools=list_tools,
         on_call_tool=call_tool,
     )
-    server.middleware[:] = [trace_request]  # in the place of the package's own spans
+    # In the place of the package's own spans.
+    server.middleware[:] = [RequestTracing(TOOLS.__contains__)]
     return server
 
 
-def _result(value: Json, *, is_error: bool = False) -> types.CallToolResult:
+def json_result(value: Json, *, is_error: bool = False) -> types.CallToolResult:
+    """Return *value* as a tool's result, as text and as data."""
     import json
 
     text = encode(value).decode()

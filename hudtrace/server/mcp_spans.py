@@ -7,7 +7,7 @@ or not there; ours can be linked to, as they are always recorded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mcp.shared.exceptions import MCPError
@@ -21,20 +21,39 @@ from opentelemetry.trace.propagation.tracecontext import (
 
 from hudtrace import semconv
 from hudtrace.runtime import get_runtime
-from hudtrace.server.lifecycle import TOOLS
 from hudtrace.tracing.spans import Span, with_span
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 
 
-async def trace_request(ctx: Any, call_next: Any) -> Any:
-    """Run one message with its span current; middleware of an MCP server."""
+class RequestTracing:
+    """Middleware of an MCP server: each message runs with its span current.
+
+    *has_tool* tells the names of tools from other texts that clients send. The span of
+    a call is an `execute_tool` operation where it is *counted* as one; where the tool
+    has a span of its own in an episode, the call would count twice.
+    """
+
+    def __init__(
+        self, has_tool: Callable[[str], bool], *, counted: bool = True
+    ) -> None:
+        self._has_tool = has_tool
+        self._counted = counted
+
+    async def __call__(self, ctx: Any, call_next: Any) -> Any:
+        """Run one message."""
+        named = (ctx.params or {}).get("name") if ctx.method == "tools/call" else None
+        known = isinstance(named, str) and self._has_tool(named)
+        return await _trace(ctx, call_next, named if known else None, self._counted)
+
+
+async def _trace(ctx: Any, call_next: Any, tool: str | None, counted: bool) -> Any:
     around = otel_context.get_current()
     caller = _caller(ctx.meta)
     span = get_runtime().tracer.start(
-        _name(ctx),
+        f"{ctx.method} {tool}" if tool else str(ctx.method),
         around if caller is None else caller,
-        _attributes(ctx),
+        _attributes(ctx, tool, counted),
         kind=SpanKind.SERVER,
     )
     request = trace.get_current_span(around).get_span_context()
@@ -67,31 +86,19 @@ def _caller(meta: object) -> Context | None:
     return found if valid else None
 
 
-def _name(ctx: Any) -> str:
-    tool = _tool(ctx)
-    return f"{ctx.method} {tool}" if tool else str(ctx.method)
-
-
-def _attributes(ctx: Any) -> dict[str, Any]:
+def _attributes(ctx: Any, tool: str | None, counted: bool) -> dict[str, Any]:
     attributes = {
         semconv.MCP_METHOD: ctx.method,
         semconv.MCP_PROTOCOL: ctx.protocol_version,
     }
     if ctx.request_id is not None:
         attributes[semconv.JSONRPC_ID] = str(ctx.request_id)
-    tool = _tool(ctx)
     if tool is not None:
         operation = semconv.OP_EXECUTE_TOOL
-        if (ctx.meta or {}).get(semconv.MCP_TRACED) != operation:
+        if counted and (ctx.meta or {}).get(semconv.MCP_TRACED) != operation:
             attributes[semconv.OPERATION] = operation  # else the call counts twice
         attributes[semconv.TOOL_NAME] = tool
     return attributes
-
-
-def _tool(ctx: Any) -> str | None:
-    """Return the name of the tool that is called, if there is one of that name."""
-    name = (ctx.params or {}).get("name") if ctx.method == "tools/call" else None
-    return name if isinstance(name, str) and name in TOOLS else None
 
 
 def _fail(span: Span, kind: str) -> None:

@@ -22,7 +22,8 @@ class AgentOptions(TypedDict, total=False):
     `api` chooses where the client speaks several. `models` are further models that
     clients may ask for. `system_prompt`, `request`, `max_steps` and `limits` are
     those of `hud.run_scenario_chat_interactive`; what a client sends goes before
-    them. `agent` and `job` are recorded on the episodes. `turn_timeout` is in
+    them; `limits`, `agent`, `job` and `max_sessions` hold for MCP clients that are the
+    agent themselves, too. `agent` and `job` are recorded on the episodes. `turn_timeout` is in
     seconds. `allowed_hosts` are names by which the server may be called, `["*"]`
     for any; without them, those of this machine.
     """
@@ -48,8 +49,8 @@ class ServerOptions:
     Raises TypeError or ValueError naming the one that cannot be used.
     """
 
-    client: Any = field(repr=False)
-    model: str
+    client: Any = field(default=None, repr=False)
+    model: str | None = None
     api_key: str | None = field(default=None, repr=False)
     session_ttl: float = 1800.0
     api: ApiName = "auto"
@@ -68,14 +69,22 @@ class ServerOptions:
 
     def __post_init__(self) -> None:
         """Check everything, so that a server that starts can be used."""
-        settings = ModelSettings(
-            ModelClient(self.client, self.api),
-            self.model,
-            self.system_prompt,
-            self.request,
-            self.max_steps,
-        )
-        object.__setattr__(self, "dialect", settings.client.dialect)
+        if (self.client is None) != (self.model is None):
+            raise TypeError(
+                "client=... and model=... go together; without both, the environment is "
+                "served to MCP clients whose own model is the agent"
+            )
+        dialect = None
+        if self.model is not None:
+            settings = ModelSettings(
+                ModelClient(self.client, self.api),
+                self.model,
+                self.system_prompt,
+                self.request,
+                self.max_steps,
+            )
+            dialect = settings.client.dialect
+        object.__setattr__(self, "dialect", dialect)
         if isinstance(self.models, str):
             raise TypeError(f"models={self.models!r}: it is a list of names")
         if isinstance(self.allowed_hosts, str):
@@ -95,7 +104,8 @@ class ServerOptions:
     @property
     def served_models(self) -> list[str]:
         """The models that clients may ask for, the usual one first."""
-        return list(dict.fromkeys([self.model, *self.models]))
+        own = [] if self.model is None else [self.model]
+        return list(dict.fromkeys([*own, *self.models]))
 
     @property
     def hosts(self) -> frozenset[str] | None:

@@ -61,11 +61,12 @@ def run(
         _Server(config, grace).run(sockets=[listening])
 
 
-def say_where(environment: str, url: str) -> None:
+def say_where(environment: str, url: str, *, with_model: bool) -> None:
     """Say on stderr what is served where."""
+    agent = f"OpenAI base_url={url}/v1, MCP {url}/mcp, " if with_model else ""
     print(
-        f"hudtrace: scenarios of {environment!r} at {url} (OpenAI base_url={url}/v1, "
-        f"MCP {url}/mcp); Ctrl-C stops it",
+        f"hudtrace: scenarios of {environment!r} at {url} ({agent}for agents that speak "
+        f"MCP {url}/mcp/env); Ctrl-C stops it",
         file=sys.stderr,
         flush=True,
     )
@@ -81,7 +82,8 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: Any = None) -> None:
         """Close everything; called on the loop when a signal has come."""
         app: Any = self.config.app
-        draining = asyncio.create_task(app.state.service.sessions.drain(self._grace))
+        drains = (sessions.drain(self._grace) for sessions in app.state.sessions)
+        draining = asyncio.gather(*drains)
         await super().shutdown(sockets)
         await draining
 

@@ -59,6 +59,7 @@ class Service:
         """
         options, name = self.options, self.scenario_named(scenario)
         assert name is not None
+        assert options.model is not None
         try:
             task = self.environment.task(name, args)
         except Exception as error:

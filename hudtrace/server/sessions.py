@@ -124,8 +124,8 @@ class Sessions:
             self._sweeper.cancel()
         for session in list(self._open.values()):
             session.end("server_shutdown", now=True)
-        await _gone([session.task for session in self._open.values()])
-        await _gone([e.report for e in self._ended.values() if e.report is not None])
+        await gone([session.task for session in self._open.values()])
+        await gone([e.report for e in self._ended.values() if e.report is not None])
 
     def _note_end(self, session: Session) -> None:
         del self._open[session.id]
@@ -162,7 +162,7 @@ async def _report(id: str, result: EvalResult) -> Json:
     return report_of(id, result)
 
 
-async def _gone(tasks: list[asyncio.Task[Any]]) -> None:
+async def gone(tasks: list[asyncio.Task[Any]]) -> None:
     """Wait for *tasks*, and cancel what takes too long."""
     if not tasks:
         return

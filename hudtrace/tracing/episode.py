@@ -324,7 +324,7 @@ class Episode:
             span = None
             if with_own_span:
                 span = self.tracer.start(semconv.SPAN_TURN, stamped)
-                _link_request(context.get(REQUEST), span)
+                link_request(context.get(REQUEST), span)
                 stamped = with_span(stamped, span)
             turn = Turn(self.turn_count, span, stamped)
             self._turns[key] = self._latest = turn
@@ -480,8 +480,11 @@ def _line_of_work() -> object:
     return task or threading.get_ident()
 
 
-def _link_request(request: object, turn: Span) -> None:
-    """Link a turn and the request that it answers, each to the other."""
+def link_request(request: object, turn: Span) -> None:
+    """Link a request and the turn that answers it, each to the other.
+
+    Where the client is the agent, a tool call takes the turn's place.
+    """
     if not isinstance(request, trace.Span):
         return
     for one, other, kind in (

@@ -34,6 +34,7 @@ class Server:
         self.port = self._socket.getsockname()[1]
         self.origin = f"http://127.0.0.1:{self.port}"
         self.service: Any = None
+        self.agents: Any = None
         self._uvicorn: Any = None
         self._up = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -85,7 +86,8 @@ class Server:
                 if hasattr(each, "aclose"):  # one of google-genai
                     stack.push_async_callback(each.aclose)
             app = self._env.agent_app(client=client, **self._options)
-            self.service = app.state.service
+            self.service = getattr(app.state, "service", None)
+            self.agents = app.state.sessions[0]
             config = uvicorn.Config(app, log_level="warning", lifespan="on", ws="none")
             self._uvicorn = uvicorn.Server(config)
             serving = asyncio.create_task(self._uvicorn.serve([self._socket]))

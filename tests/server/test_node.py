@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from server_kit import Serve
+from server_kit import Serve, Server
 
 from hudtrace.messages import text_of
 from hudtrace.testing import ScriptedRequest, call, say
@@ -77,3 +77,13 @@ def test_the_mcp_sdk(serve: Serve, node: Path) -> None:
     right, wrong = run(node, "mcp.mjs", serve(answer).origin)
     assert (right["reward"], wrong["reward"]) == (1, 0)
     assert len(right["tools"]) == 4
+
+
+def test_the_mcp_sdk_as_the_agent(env: Any, store: object, node: Path) -> None:
+    """Two agents at once play the served environment, with the right reward each."""
+    with Server(env, lambda: None, {}) as server:
+        right, wrong = run(node, "agent.mjs", server.origin)
+    assert (right["reward"], wrong["reward"]) == (1, 0)
+    assert right["asked"] == "What are the initials of the CEO of HUD?"
+    assert "scenario_submit" in right["tools"]
+    assert not server.agents._open

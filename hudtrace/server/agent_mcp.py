@@ -1,0 +1,359 @@
+"""An environment as an MCP server, whose client is the agent.
+
+One MCP session has one episode at a time: a prompt or `scenario_start` opens it, the
+environment's tools belong to it, `scenario_submit` ends it with a reward.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import mcp_types as types
+from mcp.server import Server
+from mcp.shared.exceptions import MCPError
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
+from opentelemetry import trace
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hudtrace.errors import ConfigurationError, EnvironmentFailure, HudtraceError
+from hudtrace.frameworks import mcp as form
+from hudtrace.messages import encodable
+from hudtrace.record import outcome_of
+from hudtrace.server.agent_prompts import arguments_of, blocks_of, prompt_of
+from hudtrace.server.errors import Refusal, refusal_of
+from hudtrace.server.mcp_endpoint import McpEndpoint, json_result
+from hudtrace.server.mcp_spans import RequestTracing
+from hudtrace.server.shapes import scenario_list
+from hudtrace.tools import Tool, ToolCall
+from hudtrace.tracing.spans import type_name
+
+if TYPE_CHECKING:
+    from starlette.types import Message, Receive, Scope, Send
+
+    from hudtrace.environment import Environment
+    from hudtrace.server.agent_sessions import AgentSessions
+    from hudtrace.server.client_episode import ClientEpisode
+
+Json = dict[str, Any]
+_SESSION_HEADER = "mcp-session-id"
+
+
+class NoArguments(BaseModel):
+    """Arguments of `scenario_list`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class StartArguments(BaseModel):
+    """Arguments of `scenario_start`."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    scenario: str = Field(description="Name of the scenario, from scenario_list.")
+    scenario_args: dict[str, Any] = Field(
+        default_factory=dict, description="Arguments of the scenario."
+    )
+
+
+class SubmitArguments(BaseModel):
+    """Arguments of `scenario_submit`."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    answer: Any = Field(
+        description="The answer: a text, or what the scenario asks for."
+    )
+
+
+_OWN: dict[str, tuple[str, type[BaseModel]]] = {
+    "scenario_list": (
+        "List the scenarios that can be started, with their arguments.",
+        NoArguments,
+    ),
+    "scenario_start": (
+        "Start a scenario and return its prompt, which is what you are asked to do. "
+        "The other tools can be called from then on.",
+        StartArguments,
+    ),
+    "scenario_submit": (
+        "Submit your answer to the scenario that was started, and return the reward. "
+        "There is one submission for each start.",
+        SubmitArguments,
+    ),
+}
+_INSTRUCTIONS = (
+    "Each prompt is a scenario; getting it starts it, and so does scenario_start. Call "
+    "the other tools as needed, and hand in the answer with scenario_submit, once."
+)
+
+
+def agent_server(
+    environment: Environment,
+    sessions: AgentSessions,
+    session_of: Callable[[Any], str],
+) -> Server[Any]:
+    """Return the MCP server; *session_of* tells a request's MCP session.
+
+    Raises `ConfigurationError` where a tool has the name of one of ours.
+    """
+    from hudtrace import __version__
+
+    _refuse_names(environment)
+    handlers = _Handlers(environment, sessions, session_of)
+    server: Server[Any] = Server(
+        f"hudtrace:{environment.name}",
+        version=__version__,
+        instructions=_INSTRUCTIONS,
+        on_list_tools=handlers.list_tools,
+        on_call_tool=handlers.call_tool,
+        on_list_prompts=handlers.list_prompts,
+        on_get_prompt=handlers.get_prompt,
+    )
+    # In the place of the package's own spans. A tool's own is in the episode.
+    server.middleware[:] = [RequestTracing(handlers.has_tool, counted=False)]
+    return server
+
+
+class AgentEndpoint:
+    """The MCP server over streamable HTTP, an ASGI application.
+
+    It speaks the versions of the protocol that have sessions, and says so to clients
+    of newer ones, which then use these.
+    """
+
+    def __init__(
+        self, environment: Environment, sessions: AgentSessions, session_ttl: float
+    ) -> None:
+        self._sessions = sessions
+        server = agent_server(environment, sessions, _session_of)
+
+        async def discover(_: Any, __: Any) -> types.DiscoverResult:
+            return types.DiscoverResult(
+                supported_versions=list(HANDSHAKE_PROTOCOL_VERSIONS),
+                capabilities=server.get_capabilities(),
+                instructions=_INSTRUCTIONS,
+            )
+
+        server.add_request_handler("server/discover", types.RequestParams, discover)
+        self._endpoint = McpEndpoint(server, idle_timeout=session_ttl)
+        self.close = self._endpoint.close
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; a session that its client deletes is over."""
+        status = 0
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        await self._endpoint(scope, receive, answer)
+        if scope["method"] == "DELETE" and 200 <= status < 300:
+            headers = dict(scope["headers"])
+            id = headers.get(_SESSION_HEADER.encode(), b"").decode("latin-1")
+            self._sessions.end(id, "disconnected")
+
+
+def _session_of(ctx: Any) -> str:
+    """Return the id of the MCP session that a request over HTTP belongs to."""
+    headers: Mapping[str, str] = getattr(ctx.request, "headers", {})
+    id = headers.get(_SESSION_HEADER)
+    if id is None:
+        raise MCPError(
+            types.UNSUPPORTED_PROTOCOL_VERSION,
+            "an episode needs an MCP session, which this version of the protocol has "
+            "not: begin with initialize",
+            {
+                "supported": list(HANDSHAKE_PROTOCOL_VERSIONS),
+                "requested": ctx.protocol_version,
+            },
+        )
+    return id
+
+
+class _Handlers:
+    """What is answered to each kind of request."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        sessions: AgentSessions,
+        session_of: Callable[[Any], str],
+    ) -> None:
+        self._environment = environment
+        self._sessions = sessions
+        self._session_of = session_of
+
+    def has_tool(self, name: str) -> bool:
+        """Say whether there is a tool of that name, for some scenario."""
+        return name in _OWN or name in self._offered()
+
+    async def list_tools(self, ctx: Any, _params: Any) -> types.ListToolsResult:
+        """List the tools of the open episode, or of all scenarios before it."""
+        episode = self._sessions.open_episode(self._session_of(ctx))
+        if episode is None:
+            await self._connect()
+            offered = self._offered()
+        else:
+            offered = dict(episode.tools)
+        own = [_tool_of(name) for name in _OWN]
+        others = [tool for name, tool in offered.items() if name not in _OWN]
+        return types.ListToolsResult(tools=[*own, *form.export(others)])
+
+    async def call_tool(
+        self, ctx: Any, params: types.CallToolRequestParams
+    ) -> types.CallToolResult:
+        """Run a tool; what is wrong is a result that the model can read."""
+        id, caller = self._session_of(ctx), trace.get_current_span()
+        try:
+            if params.name in _OWN:
+                return await self._run_own(id, params, caller)
+            call = ToolCall(params.name, dict(params.arguments or {}))
+            result = await self._sessions.call(id, call, caller)
+            replied: types.CallToolResult = form.reply(call, result)
+            return replied
+        except Exception as error:
+            return json_result(_refused(error).body, is_error=True)
+
+    async def list_prompts(self, _ctx: Any, _params: Any) -> types.ListPromptsResult:
+        """List the scenarios."""
+        scenarios = self._environment.scenarios.values()
+        return types.ListPromptsResult(prompts=[prompt_of(each) for each in scenarios])
+
+    async def get_prompt(
+        self, ctx: Any, params: types.GetPromptRequestParams
+    ) -> types.GetPromptResult:
+        """Open an episode, and return what the scenario asks."""
+        id = self._session_of(ctx)
+        try:
+            scenario = self._environment.scenarios.get(params.name)
+            given = params.arguments or {}
+            args = given if scenario is None else arguments_of(scenario, given)
+            episode = await self._start(id, params.name, args)
+        except Exception as error:
+            refusal = _refused(error)
+            wrong = refusal.status < 500
+            code = types.INVALID_PARAMS if wrong else types.INTERNAL_ERROR
+            raise MCPError(code, refusal.message, refusal.body) from None
+        messages = [
+            types.PromptMessage(role="user", content=block)
+            for block in blocks_of(episode.context.prompt)
+        ]
+        return types.GetPromptResult(
+            description=scenario.description if scenario else None,
+            messages=messages,
+            _meta={"hud": _meta_of(episode)},
+        )
+
+    async def _run_own(
+        self, id: str, params: types.CallToolRequestParams, caller: trace.Span
+    ) -> types.CallToolResult:
+        given = _read(params.name, params.arguments)
+        if isinstance(given, StartArguments):
+            episode = await self._start(id, given.scenario, given.scenario_args)
+            told = {**_meta_of(episode), "tools": list(episode.tools)}
+            return types.CallToolResult(
+                content=blocks_of(episode.context.prompt), structured_content=told
+            )
+        if isinstance(given, SubmitArguments):
+            report = await self._sessions.submit(id, _answer_text(given.answer))
+            return json_result(report)
+        return json_result({"scenarios": scenario_list(self._environment)})
+
+    async def _start(
+        self, id: str, scenario: str, args: Mapping[str, Any]
+    ) -> ClientEpisode:
+        environment = self._environment
+        short = scenario.removeprefix(f"{environment.name}:")
+        name = scenario if scenario in environment.scenarios else short
+        await self._connect()
+        task = environment.task(name, args)
+        return await self._sessions.start(id, task, trace.get_current_span())
+
+    async def _connect(self) -> None:
+        """Connect the MCP servers that the environment has tools of."""
+        try:
+            await self._environment.connect()
+        except EnvironmentFailure as error:
+            refusal = _refused(error)
+            raise MCPError(types.INTERNAL_ERROR, refusal.message) from None
+        _refuse_names(self._environment)
+
+    def _offered(self) -> dict[str, Tool]:
+        """Return the tools that some scenario lets its agent use."""
+        offered: dict[str, Tool] = {}
+        for scenario in self._environment.scenarios.values():
+            offered.update(scenario.tools(self._environment.tools))
+        return {n: t for n, t in self._environment.tools.items() if n in offered}
+
+
+def _refused(error: Exception) -> Refusal:
+    """Return what an agent is told of *error*: nothing that code of a scenario says.
+
+    Its message could tell the answer, or where files are. The trace has it.
+    """
+    if isinstance(error, MCPError):
+        return Refusal(500, "environment_error", str(error))
+    known = isinstance(error, HudtraceError | Refusal)
+    if known and not isinstance(error, EnvironmentFailure):
+        refusal = refusal_of(error)
+        if refusal.status < 500 or refusal.code == "server_shutdown":
+            return refusal
+    name = type_name(error)
+    outcome = outcome_of(error)
+    code = outcome if isinstance(error, EnvironmentFailure) else "environment_error"
+    return Refusal(500, code, f"the scenario could not be run ({name}); see its trace")
+
+
+def _refuse_names(environment: Environment) -> None:
+    taken = [name for name in environment.tools if name in _OWN]
+    if taken:
+        raise ConfigurationError(
+            f"environment {environment.name!r} has a tool {taken[0]!r}, and that is the "
+            f"name of one that every served environment has; give it another name"
+        )
+
+
+@functools.cache
+def _tool_of(name: str) -> types.Tool:
+    description, arguments = _OWN[name]
+    schema = arguments.model_json_schema()
+    for key in ("title", "description"):
+        schema.pop(key, None)
+    for each in schema.get("properties", {}).values():
+        each.pop("title", None)
+    return types.Tool(
+        name=name,
+        description=description,
+        input_schema={"properties": {}, **schema},
+    )
+
+
+def _read(name: str, arguments: Mapping[str, Any] | None) -> BaseModel:
+    try:
+        return _OWN[name][1].model_validate(dict(arguments or {}))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(["arguments", *map(str, first["loc"])])
+        raise Refusal(
+            400, "invalid_arguments", f"{name}: {place}: {first['msg']}", param=place
+        ) from error
+
+
+def _answer_text(answer: Any) -> str | None:
+    if answer is None or isinstance(answer, str):
+        return None if answer is None else encodable(answer)
+    return encodable(json.dumps(answer, ensure_ascii=False))
+
+
+def _meta_of(episode: ClientEpisode) -> Json:
+    context = episode.context
+    return {
+        "scenario": episode.scenario,
+        "trace_id": context.trace_id,
+        "trace_url": context.trace_url,
+    }
