@@ -11,10 +11,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = {
     0: "errors semconv settings messages notices progress terminal",
-    1: "tools schema nulls threads loops locks grading tree tracing delivery store backends dialects prices answers",
-    2: "task prompts scenario scenario_run environment registry hub mcp_servers frameworks formats instrumentation",
+    1: "tools schema nulls threads loops locks grading tree tracing delivery store backends dialects prices answers index transcript",
+    2: "task prompts scenario scenario_run environment registry hub mcp_servers frameworks formats instrumentation interchange",
     3: "runtime carriers record limits result toolbox converters eval_view open_eval sync_eval context bare jobs evaluation comparison verdicts chat",
-    4: "server testing cli __main__",
+    4: "server viewer testing cli __main__",
 }
 LAYER = {name: layer for layer, names in LAYERS.items() for name in names.split()}
 FORBIDDEN = [
@@ -25,6 +25,8 @@ FORBIDDEN = [
     ("dialects", "tracing"),
     ("dialects", "delivery"),
     ("dialects", "store"),
+    ("viewer", "server"),
+    ("server", "viewer"),
 ]
 #: Imports of higher layers, each inside a function and each with its reason.
 UPWARD = {
