@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import json
@@ -24,6 +25,19 @@ Results = dict[str, list[EvalResult]]
 
 _KEY = "OPENAI_API_KEY"
 _CONCURRENT = 6
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.description = (
+        "Run two agent variants on twelve tasks, through the real openai "
+        "client: against a scripted model on this machine, or with --model and "
+        "OPENAI_API_KEY against a real one."
+    )
+    parser.add_argument("--model", help="a real model, for example gpt-4o-mini")
+    parser.add_argument("--base-url", help="another OpenAI-compatible endpoint")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON")
+    parser.set_defaults(run=lambda o: run(o.model, o.base_url, as_json=o.json))
 
 
 def run(model: str | None, base_url: str | None, *, as_json: bool) -> int:

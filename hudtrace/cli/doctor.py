@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import platform
 import sys
@@ -33,6 +34,12 @@ class Finding:
     topic: str
     state: State
     text: str
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=lambda o: run(as_json=o.json))
 
 
 def run(*, as_json: bool) -> int:

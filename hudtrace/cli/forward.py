@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import dataclasses
 import json
@@ -27,6 +28,50 @@ from hudtrace.store.store import Store, connect
 
 _AGO = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])$")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.description = (
+        "Send the spans that an outage or a crash has left in the store, to "
+        "the configured exporters or those of --to. With --since, spans are sent that "
+        "were never meant for the backend too."
+    )
+    parser.add_argument(
+        "--to",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="an exporter, e.g. otlp",
+    )
+    parser.add_argument("--since", help="also spans since then: 2h, 7d, 2026-11-24")
+    parser.add_argument(
+        "--again", action="store_true", help="also what the backend has refused"
+    )
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=30.0,
+        help="give up after so many seconds without progress (30)",
+    )
+    parser.add_argument(
+        "--list", action="store_true", help="only list what waits, and where for"
+    )
+    parser.add_argument("--store", help="path of the store")
+    parser.add_argument("--json", action="store_true", help="print the list as JSON")
+    parser.set_defaults(run=_chosen)
+
+
+def _chosen(options: argparse.Namespace) -> int:
+    if options.list:
+        return show_list(options.store, as_json=options.json)
+    return run(
+        options.store,
+        to=options.to,
+        since=options.since,
+        again=options.again,
+        timeout=options.timeout,
+    )
 
 
 def run(

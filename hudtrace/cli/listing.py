@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Mapping
 
 from hudtrace.cli import text
+from hudtrace.cli.arguments import count
 from hudtrace.cli.reading import opened
 from hudtrace.store import queries
 
@@ -21,6 +23,22 @@ _HEAD = (
     "tokens",
     "took",
 )
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.add_argument("-n", "--limit", type=count, default=20, help="how many (20)")
+    parser.add_argument("--job", help="only those of a job")
+    parser.add_argument(
+        "--outcome", help="only those with an outcome, e.g. agent_error, or running"
+    )
+    parser.add_argument("--store", help="path of the store")
+    parser.add_argument("--json", action="store_true", help="print JSON, one per line")
+    parser.set_defaults(
+        run=lambda o: run(
+            o.store, limit=o.limit, job=o.job, outcome=o.outcome, as_json=o.json
+        )
+    )
 
 
 def run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sqlite3
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hudtrace.cli import text
+from hudtrace.cli.arguments import positive
 from hudtrace.cli.reading import chosen_store
 from hudtrace.store import outbox, queries
 from hudtrace.store.store import MAX_AGE_NS, MAX_BYTES, VERSION, Store, read_only
@@ -34,6 +36,37 @@ _DANGLING = {
         "SELECT count(*) FROM spans WHERE source NOT IN (SELECT id FROM sources)"
     ),
 }
+
+
+_ACTIONS = {
+    "info": "what it holds",
+    "gc": "delete old traces, and what nothing refers to",
+    "check": "look for damage",
+    "migrate": "bring it to this version of hudtrace",
+}
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    made = {}
+    for name, does in _ACTIONS.items():
+        made[name] = actions.add_parser(name, help=does)
+        made[name].add_argument("--store", help="path of the store")
+    made["info"].add_argument("--json", action="store_true", help="print JSON")
+    made["gc"].add_argument("--days", type=positive, help="keep so many (90)")
+    made["gc"].add_argument("--megabytes", type=positive, help="keep so many (5000)")
+    made["gc"].add_argument(
+        "--dry-run", action="store_true", help="only say what would go"
+    )
+    made["info"].set_defaults(run=lambda o: info(o.store, as_json=o.json))
+    made["gc"].set_defaults(
+        run=lambda o: collect(
+            o.store, days=o.days, megabytes=o.megabytes, dry_run=o.dry_run
+        )
+    )
+    made["check"].set_defaults(run=lambda o: check(o.store))
+    made["migrate"].set_defaults(run=lambda o: migrate(o.store))
 
 
 def info(store: str | None, *, as_json: bool) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import threading
 from pathlib import Path
 from typing import Any
 
+from hudtrace.cli.arguments import port
 from hudtrace.errors import ConfigurationError
 from hudtrace.testing.scripted import ScriptedModel
 from hudtrace.testing.scripts import (
@@ -22,6 +24,39 @@ OpenAI (Chat Completions, Responses)  base_url={url}
 Anthropic                             base_url={origin}
 Gemini (google-genai)                 http_options={{"base_url": "{origin}"}}
 model                                 {model} (any name will do)"""
+
+
+_SCRIPT = """\
+a reply of the script is a text, or an object with any of these fields:
+  text         what the model says
+  calls        tools that it calls: [{"name": ..., "arguments": {...} or text}]
+  reasoning    what it thinks before
+  status       an HTTP status in place of an answer, such as 429 or 500
+  message      the text of that error
+  delay        seconds before the answer
+  chunk_delay  seconds between the events of a stream
+  cut_after    break the connection after so many events, or bytes of a body
+
+for example:
+  [{"calls": [{"name": "lookup_ceo", "arguments": {"company": "HUD"}}]}, "JR"]"""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.description = (
+        "Serve a model that echoes, or that says what a script says, in the "
+        "wire formats of OpenAI, Anthropic and Gemini. It checks requests about as "
+        "strictly as they do."
+    )
+    parser.epilog = _SCRIPT
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument(
+        "--script",
+        metavar="FILE",
+        help="a JSON list of replies, given again and again; see below",
+    )
+    parser.add_argument("--port", type=port, default=8330, help="port (8330; 0: any)")
+    parser.set_defaults(run=lambda o: run(o.script, o.port))
 
 
 def run(script: str | None, port: int) -> int:

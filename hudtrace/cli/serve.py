@@ -2,18 +2,83 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import sys
 from pathlib import Path
 from typing import Any
 
 from hudtrace import settings
+from hudtrace.cli.arguments import port
 from hudtrace.cli.text import command
 from hudtrace.environment import Environment
 from hudtrace.errors import ConfigurationError, MissingExtra, UnknownEnvironment
 from hudtrace.server import serve_as_agent
 
 CLIENTS = {"openai": "openai", "anthropic": "anthropic", "gemini": "google"}
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.description = (
+        "Let any OpenAI or MCP client run the scenarios of an environment, "
+        "each session one eval. With --model, that is the agent, and its key is in the "
+        "variable that its provider names. Without, MCP clients are the agent: they "
+        "get a scenario's prompt, call the tools, and submit. With HUDTRACE_TOKEN set, "
+        "clients must send that as their key."
+    )
+    parser.add_argument(
+        "environment", metavar="MODULE:ENV", help="for example trivia:env"
+    )
+    parser.add_argument("--model", help="the model that answers (none: the client)")
+    parser.add_argument(
+        "--stdio",
+        action="store_true",
+        help="serve one MCP client, which is the agent, over stdin and stdout",
+    )
+    parser.add_argument(
+        "--client",
+        choices=("openai", "anthropic", "gemini"),
+        default="openai",
+        help="whose client asks it (openai)",
+    )
+    parser.add_argument("--base-url", help="another endpoint for that client")
+    parser.add_argument(
+        "--api",
+        choices=("auto", "chat_completions", "responses"),
+        default="auto",
+        help="which API of openai (chat_completions)",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address (127.0.0.1)")
+    parser.add_argument("--port", type=port, default=8321, help="port (8321; 0: any)")
+    parser.add_argument(
+        "--session-ttl",
+        type=float,
+        default=1800,
+        help="seconds after which an idle session is closed (1800)",
+    )
+    parser.add_argument(
+        "--max-steps",
+        type=int,
+        default=20,
+        help="model calls that one message may take (20)",
+    )
+    parser.set_defaults(run=_chosen)
+
+
+def _chosen(options: argparse.Namespace) -> int:
+    return run(
+        options.environment,
+        model=options.model,
+        stdio=options.stdio,
+        client=options.client,
+        base_url=options.base_url,
+        api=options.api,
+        host=options.host,
+        port=options.port,
+        session_ttl=options.session_ttl,
+        max_steps=options.max_steps,
+    )
 
 
 def run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 import socket
@@ -18,6 +19,19 @@ from hudtrace.runtime import DEFAULT_TRACE_URL
 from hudtrace.store import queries
 from hudtrace.store.queries import StoredSpan
 from hudtrace.tree import describe, draw
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.add_argument(
+        "trace", help="trace id, or its first digits; 'last' for the newest"
+    )
+    parser.add_argument("--full", action="store_true", help="do not shorten texts")
+    parser.add_argument("--store", help="path of the store")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(
+        run=lambda o: run(o.store, o.trace, full=o.full, as_json=o.json)
+    )
 
 
 def run(store: str | None, wanted: str, *, full: bool, as_json: bool) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,12 @@ PARTS = {
 }
 UI = "http://127.0.0.1:16686"
 _START_SECONDS = 90.0
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Say what runs the command; it takes nothing."""
+    actions = {"up": up, "down": down, "status": status}
+    parser.set_defaults(run=lambda o: actions[o.command]())
 
 
 def up() -> int:
