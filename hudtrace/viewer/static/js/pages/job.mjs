@@ -1,0 +1,5 @@
+import { html } from "../html.mjs";
+
+export default function Page() {
+  return html`<div class="page"><h1>job</h1></div>`;
+}
