@@ -60,7 +60,7 @@ frameworks:  ## test agent frameworks (SET=name for one set, ARGS for pytest, UP
 frameworks-constraints:  ## compile the exact versions of frameworks (SET=name; needs uv)
 	@$(PYTHON) tools/frameworks.py compile $(SET)
 
-constraints: EXTRAS = --extra openai --extra anthropic --extra google --extra server
+constraints: EXTRAS = --extra openai --extra anthropic --extra google --extra server --extra view
 constraints:  ## compile the exact versions that the tests use (needs uv)
 	@test -n "$(UV)" || { echo "make constraints needs uv: pip install uv" >&2; exit 1; }
 	uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate \
@@ -94,12 +94,12 @@ endif
 
 $(VENV)/.demo: pyproject.toml constraints/test.txt | $(BIN)/python
 	@echo "setting up $(VENV) …" >&2
-	@$(INSTALL) -c $(CONSTRAINTS) -e '.[openai]'
+	@$(INSTALL) -c $(CONSTRAINTS) -e '.[openai,view]'
 	@touch $@
 
 $(VENV)/.test: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 	@echo "setting up $(VENV) for tests …" >&2
-	@$(INSTALL) -c $(CONSTRAINTS) -e '.[openai,anthropic,google,server]' $$($(BIN)/python tools/group.py $(GROUPS))
+	@$(INSTALL) -c $(CONSTRAINTS) -e '.[openai,anthropic,google,server,view]' $$($(BIN)/python tools/group.py $(GROUPS))
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.check: $(VENV)/.test

@@ -21,6 +21,7 @@ COMMANDS = {
     ),
     "ls": ("listing", "list the newest episodes"),
     "show": ("show", "show an episode: its span tree and its conversation"),
+    "view": ("view", "show every trace in the browser, live, and receive more"),
     "forward": ("forward", "send what waits in the store to its backends"),
     "store": ("maintenance", "look after the store"),
     "up": ("stack", "start a collector and a Jaeger on this machine, in Docker"),

@@ -1,0 +1,14 @@
+"""The viewer's own API, a module for each noun: all of it reads, none of it writes."""
+
+from __future__ import annotations
+
+from hudtrace.viewer.api import episodes, setup, spans, trace
+from hudtrace.viewer.events import CHANGES
+
+ENDPOINTS = (
+    *episodes.ENDPOINTS,
+    *trace.ENDPOINTS,
+    *spans.ENDPOINTS,
+    CHANGES,
+    *setup.ENDPOINTS,
+)

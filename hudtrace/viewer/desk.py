@@ -1,0 +1,45 @@
+"""What an answer is made from: the store and the index as one thread reads them."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hudtrace.viewer.options import ViewOptions
+from hudtrace.viewer.reading import Readers, Reading
+
+if TYPE_CHECKING:
+    from hudtrace.viewer.links import Links
+    from hudtrace.viewer.live import Live
+
+
+@dataclass
+class Viewer:
+    """What all requests share.
+
+    `receivers` are where spans can be sent to; what is in `closing` is closed at the
+    end. `url` is the viewer's address, `otlp_port` another on which only OTLP is spoken.
+    """
+
+    options: ViewOptions
+    readers: Readers
+    live: Live
+    links: Links
+    receivers: list[dict[str, Any]] = field(default_factory=list)
+    closing: list[Any] = field(default_factory=list)
+    url: str = ""
+    otlp_port: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The viewer, and what the calling thread reads."""
+
+    viewer: Viewer
+    reading: Reading
+
+    @property
+    def db(self) -> sqlite3.Connection:
+        """The store, to read."""
+        return self.reading.db

@@ -1,0 +1,194 @@
+"""Answers questions from the store, in a few threads beside the event loop.
+
+Each thread has a read-only connection of its own, and an answer sees one state of
+the store. The store need not be there yet: until it is, it is as if it were empty.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hudtrace.store.store import VERSION, Store
+from hudtrace.viewer.problems import Problem
+
+Answer = TypeVar("Answer")
+_THREADS = 4
+_BUSY_SECONDS = 2.0  # that another process may keep us from reading
+_LONGEST = 30.0  # seconds for one answer
+_STEPS = 20_000  # of SQLite between two looks at the clock
+
+
+class Reading:
+    """What one thread reads from: the store as `db`, and whether it `exists`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.identity = identity(path)
+        self._empty: Store | None = None
+        self._until = 0.0
+        self.db = self._open()
+        self.db.set_progress_handler(self._is_late, _STEPS)
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a store with something in it."""
+        return self._empty is None
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the file is another one by now, or has become a store."""
+        making = self._empty is not None and self.identity is not None
+        return making or identity(self.path) != self.identity
+
+    def answer(self, question: Callable[[Reading], Answer]) -> Answer:
+        """Ask *question* of one state of the store."""
+        self._until = time.monotonic() + _LONGEST
+        self.db.execute("BEGIN")
+        try:
+            return question(self)
+        finally:
+            self.db.execute("ROLLBACK")
+
+    def interrupt(self) -> None:
+        """Have the answer that is being made fail at once."""
+        self._until = 0.0
+        self.db.interrupt()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.db.close()
+
+    def _open(self) -> sqlite3.Connection:
+        if self.identity is not None:
+            db = open_store(self.path)
+            if db is not None:
+                return db
+        self._empty = Store(None)
+        return self._empty.reader()
+
+    def _is_late(self) -> bool:
+        return time.monotonic() > self._until
+
+
+class Readers:
+    """The threads that answer; `ask` from the event loop."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._pool = ThreadPoolExecutor(_THREADS, "hudtrace-view")
+        self._local = threading.local()
+        self._open: set[Reading] = set()
+
+    async def ask(self, question: Callable[[Reading], Answer]) -> Answer:
+        """Return the answer to *question*; raises `Problem` if the store cannot."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, self.answer, question)
+
+    def answer(self, question: Callable[[Reading], Answer]) -> Answer:
+        """Answer *question* in the calling thread."""
+        try:
+            return self._reading().answer(question)
+        except sqlite3.Error as error:
+            self._forget()
+            raise unreadable(self.path, error) from error
+
+    def close(self) -> None:
+        """End the threads, and close what they have read from."""
+        for reading in list(self._open):
+            reading.interrupt()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        while self._open:
+            self._open.pop().close()
+
+    def _reading(self) -> Reading:
+        reading: Reading | None = getattr(self._local, "reading", None)
+        if reading is not None and not reading.outdated:
+            return reading
+        self._forget()
+        reading = self._local.reading = Reading(self.path)
+        self._open.add(reading)
+        return reading
+
+    def _forget(self) -> None:
+        reading: Any = getattr(self._local, "reading", None)
+        if reading is not None:
+            self._local.reading = None
+            self._open.discard(reading)
+            reading.close()
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells one file from another at *path*; None if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def open_store(path: Path) -> sqlite3.Connection | None:
+    """Open the store to read from; None while it is being made.
+
+    Raises `Problem` if this hudtrace cannot read it.
+    """
+    # Only a file that nobody can be writing to is read without its log.
+    alone = not os.access(path.parent, os.W_OK) and not _log_of(path).exists()
+    db = sqlite3.connect(
+        f"{path.as_uri()}?mode=ro{'&immutable=1' if alone else ''}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        timeout=_BUSY_SECONDS,
+    )
+    try:
+        db.execute("PRAGMA query_only = 1")
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        if version == VERSION:
+            return db
+    except BaseException:
+        db.close()
+        raise
+    db.close()
+    if version == 0:
+        return None
+    raise Problem(503, _of_other_version(path, version), title="Another store version")
+
+
+def unreadable(path: Path, error: sqlite3.Error) -> Problem:
+    """Return what to tell of a store that cannot be read."""
+    said = str(error)
+    headers = {"retry-after": "2"}
+    if "interrupted" in said:
+        detail = f"this took longer than {_LONGEST:g} s; ask for less"
+        return Problem(503, detail, title="Took too long", headers=headers)
+    if "locked" in said or "busy" in said:
+        detail = f"another process keeps the store {path} locked; try again"
+        return Problem(503, detail, title="Store is locked", headers=headers)
+    detail = (
+        f"cannot read the store {path}: {said}; 'hudtrace store check' looks closer"
+    )
+    return Problem(503, detail, title="Store cannot be read")
+
+
+def _of_other_version(path: Path, version: int) -> str:
+    if version > VERSION:
+        return (
+            f"the store {path} has version {version}, but this hudtrace reads up to "
+            f"{VERSION}; upgrade hudtrace, or choose another with --store"
+        )
+    return (
+        f"the store {path} has version {version}, and this hudtrace reads {VERSION}; "
+        f"'hudtrace store migrate' brings it there"
+    )
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
