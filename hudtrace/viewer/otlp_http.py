@@ -58,6 +58,7 @@ async def _answered(request: Request, receiver: Receiver, *, stored: bool) -> Re
             content = otlp_bodies.written(response, media)
         return Response(content, media_type=media)
     except Refusal as refusal:
+        receiver.counts.refused += 1
         return _refused(refusal, media)
     except ClientDisconnect:
         return Response(status_code=400)  # nobody is there to read it

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hudtrace import settings as settings_module
+from hudtrace.errors import ConfigurationError
 from hudtrace.interchange.intake import Intake, Taken
 from hudtrace.notices import internal_error, notify_once
 from hudtrace.settings import Settings
@@ -33,13 +34,15 @@ __all__ = ["Counts", "Receiver", "routes"]
 QUEUE_BYTES = 64 << 20
 GROUP_BYTES = 4 << 20  # of the bodies that are committed together
 GROUP_SPANS = 8192
+_STORE_FAILS = (sqlite3.OperationalError, OSError, ConfigurationError)
 
 
 @dataclass(slots=True)
 class Counts:
-    """What a receiver has done: requests, spans, and bytes of both kinds of bodies.
+    """What a receiver has done.
 
-    `refused` are requests with an error as the answer, `rejected` spans of others.
+    `spans` are in the store, `rejected` ones were not fit to be; `refused` are
+    requests that got an error for an answer.
     """
 
     requests: int = 0
@@ -110,7 +113,6 @@ class Receiver:
         """Take room for *size* bytes; raises `Refusal` if there is none."""
         with self._changed:
             if self._held + size > self._queue_bytes:
-                self.counts.refused += 1
                 raise Refusal(
                     503, f"{self._held} bytes of spans wait to be stored; come again"
                 )
@@ -160,14 +162,14 @@ class Receiver:
             waiting = self._waiting.popleft()
             if not waiting.done.set_running_or_notify_cancel():
                 continue  # the client has gone, and will come again
-            size += len(waiting.body.data)
             self.counts.requests += 1
             taken = self._read(batch, waiting)
             if taken is not None:
+                size += taken.size
                 group.append((waiting, taken))
         try:
             self._write(batch)
-        except (sqlite3.OperationalError, OSError) as error:
+        except _STORE_FAILS as error:
             self._fail([waiting for waiting, _ in group], error)
         except Exception as error:
             internal_error("storing spans that were received", error)
@@ -182,10 +184,10 @@ class Receiver:
                 batch, otlp_bodies.read(waiting.body, self.max_bytes)
             )
         except Refusal as refusal:
-            self._refuse(waiting, refusal)
+            waiting.done.set_exception(refusal)
         except Exception as error:
             internal_error("reading a request that was received", error)
-            self._refuse(waiting, Refusal(400, "the body cannot be read"))
+            waiting.done.set_exception(Refusal(400, "the body cannot be read"))
         return None
 
     def _write(self, batch: Batch) -> None:
@@ -202,10 +204,11 @@ class Receiver:
                 continue
             try:
                 self._write(batch)
-            except (sqlite3.OperationalError, OSError) as error:
+            except _STORE_FAILS as error:
                 self._fail([waiting], error)
             except Exception as error:
-                self._refuse(waiting, Refusal(400, f"it cannot be stored: {error}"))
+                why = f"it cannot be stored: {error}"
+                waiting.done.set_exception(Refusal(400, why))
             else:
                 self._settle(waiting, taken)
 
@@ -220,11 +223,7 @@ class Receiver:
             "receiver-store", f"{why}; spans that are sent are refused till then"
         )
         for waiting in group:
-            self._refuse(waiting, Refusal(503, why))
-
-    def _refuse(self, waiting: _Waiting, refusal: Refusal) -> None:
-        self.counts.refused += 1
-        waiting.done.set_exception(refusal)
+            waiting.done.set_exception(Refusal(503, why))
 
     def _learn(self) -> None:
         secrets = settings_module.secret_values() | given_keys()
