@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib.util
 from collections.abc import AsyncIterator
@@ -13,7 +14,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from hudtrace.viewer import openapi
+from hudtrace.viewer import openapi, receiver
 from hudtrace.viewer.api import ENDPOINTS
 from hudtrace.viewer.desk import Desk, Viewer
 from hudtrace.viewer.encoding import encode
@@ -26,6 +27,7 @@ from hudtrace.viewer.options import ViewOptions
 from hudtrace.viewer.pages import Pages
 from hudtrace.viewer.problems import Problem
 from hudtrace.viewer.reading import Readers, Reading
+from hudtrace.viewer.receiver import Receiver
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -37,7 +39,13 @@ _FOREVER = "private, max-age=31536000, immutable"
 
 def create_app(options: ViewOptions) -> Starlette:
     """Return the ASGI application; in `app.state.viewer` is what is behind it."""
-    viewer = Viewer(options, Readers(options.store), Live(options.store), Links())
+    viewer = Viewer(
+        options,
+        Readers(options.store),
+        Live(options.store),
+        Links(),
+        None if options.read_only else Receiver(options.store),
+    )
     app = Starlette(
         routes=[
             Route("/healthz", _health),
@@ -64,10 +72,10 @@ def create_app(options: ViewOptions) -> Starlette:
 def _spoken(viewer: Viewer) -> list[Route]:
     """Return the routes of what others speak: OTLP, and the query API of Jaeger."""
     found: list[Route] = []
-    for name in ("receiver", "jaeger_api"):
-        module = f"hudtrace.viewer.{name}"
-        if importlib.util.find_spec(module) is not None:
-            found += importlib.import_module(module).routes(viewer)
+    if viewer.receiver is not None:
+        found += receiver.routes(viewer.receiver)
+    if importlib.util.find_spec("hudtrace.viewer.jaeger_api") is not None:
+        found += importlib.import_module("hudtrace.viewer.jaeger_api").routes(viewer)
     return found
 
 
@@ -76,11 +84,14 @@ async def _lifespan(app: Any) -> AsyncIterator[None]:
     """Watch the store while requests are answered."""
     viewer: Viewer = app.state.viewer
     viewer.live.start()
+    if viewer.receiver is not None:
+        viewer.receiver.start()
+        viewer.closing.append(viewer.receiver)
     try:
         yield
     finally:
         for each in (*viewer.closing, viewer.live, viewer.readers):
-            each.close()
+            await asyncio.to_thread(each.close)
 
 
 def _route(viewer: Viewer, endpoint: Endpoint) -> Route:

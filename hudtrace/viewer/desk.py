@@ -12,6 +12,7 @@ from hudtrace.viewer.reading import Readers, Reading
 if TYPE_CHECKING:
     from hudtrace.viewer.links import Links
     from hudtrace.viewer.live import Live
+    from hudtrace.viewer.receiver import Receiver
 
 
 @dataclass
@@ -26,6 +27,7 @@ class Viewer:
     readers: Readers
     live: Live
     links: Links
+    receiver: Receiver | None
     receivers: list[dict[str, Any]] = field(default_factory=list)
     closing: list[Any] = field(default_factory=list)
     url: str = ""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from hudtrace.viewer.api import episodes, setup, spans, trace
+from hudtrace.viewer.api import episodes, setup, span, timeline, trace
 from hudtrace.viewer.events import CHANGES
 
 ENDPOINTS = (
     *episodes.ENDPOINTS,
     *trace.ENDPOINTS,
-    *spans.ENDPOINTS,
+    *timeline.ENDPOINTS,
+    *span.ENDPOINTS,
     CHANGES,
     *setup.ENDPOINTS,
 )

@@ -12,7 +12,8 @@ from hudtrace.store.outbox import backlog, count_set_aside, count_waiting
 from hudtrace.store.queries import StoredSpan
 from hudtrace.viewer import addresses
 from hudtrace.viewer.api.episodes import episode_data
-from hudtrace.viewer.api.spans import find, read_by_grader, source_of, verdicts
+from hudtrace.viewer.api.stored import find, source_of
+from hudtrace.viewer.api.verdicts import read_by_grader, verdicts
 from hudtrace.viewer.desk import Desk
 from hudtrace.viewer.endpoints import TRACE_ID, Endpoint, Json
 

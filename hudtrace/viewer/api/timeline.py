@@ -1,0 +1,136 @@
+"""The spans of a trace as columns, which is what a timeline of ten thousand needs."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from hudtrace import semconv
+from hudtrace.store import queries
+from hudtrace.store.decode import decode_attributes
+from hudtrace.store.queries import StoredSpan
+from hudtrace.viewer.desk import Desk
+from hudtrace.viewer.endpoints import TRACE_ID, Endpoint, Json, Number
+from hudtrace.viewer.kinds import kind_by, kind_of
+
+_ROWS = (
+    "SELECT span_id, parent_id, name, start, end, status, operation, model, phase, "
+    "turn, CASE WHEN operation IS NOT 'execute_tool' THEN body END "
+    "FROM spans WHERE trace_id = ? AND id > ? ORDER BY start, id"
+)
+
+
+class _Bar(NamedTuple):
+    """A span of the timeline; ids are bytes, times unix ns."""
+
+    id: bytes
+    parent: bytes | None
+    name: str
+    kind: str
+    start: int
+    duration: int | None
+    status: int
+    state: str
+    turn: int | None
+    label: str
+    tokens: int | None
+
+
+def listed(desk: Desk, trace_id: str, after: int) -> Json:
+    """Return the spans of a trace, a list for each column, by start, those open last.
+
+    `start` is in µs since `base`, `duration` in µs, too. `parent` is a position in the
+    lists, or an id that is not in them. `seq` counts the spans that are stored: with
+    `after`, only newer ones are given, and all that are open.
+    """
+    key = bytes.fromhex(trace_id)
+    unfinished = queries.open_spans(desk.db, trace_id)
+    seq, first = desk.db.execute(
+        "SELECT max(id), min(start) FROM spans WHERE trace_id = ?", (key,)
+    ).fetchone()
+    starts = [span.start for span in unfinished] + ([] if first is None else [first])
+    bars = [_stored(row) for row in desk.db.execute(_ROWS, (key, after))]
+    bars += map(_open, unfinished)
+    base = min(starts, default=0)
+    return {
+        "base": str(base),
+        "unit": "us",
+        "seq": seq or 0,
+        "spans": _columns(bars, base),
+    }
+
+
+def _columns(bars: list[_Bar], base: int) -> Json:
+    places = {bar.id: place for place, bar in enumerate(bars)}
+    columns: Json = {
+        name: [bar[place] for bar in bars] for place, name in enumerate(_Bar._fields)
+    }
+    columns["id"] = [bar.id.hex() for bar in bars]
+    columns["parent"] = [
+        places.get(parent, parent.hex()) if parent else None
+        for parent in columns["parent"]
+    ]
+    columns["start"] = [(start - base) // 1000 for start in columns["start"]]
+    columns["duration"] = [
+        None if duration is None else -(-duration // 1000)
+        for duration in columns["duration"]
+    ]
+    return columns
+
+
+def _stored(row: tuple[Any, ...]) -> _Bar:
+    span_id, parent, name, start, end, status, operation, model, phase, turn, body = row
+    kind, label, tokens = kind_of(operation, name, phase), "", None
+    if kind is None or kind == "model":
+        attributes = decode_attributes(body)
+        kind = kind or kind_by(attributes, name)
+        label, tokens = _label(kind, name, model, attributes), _tokens(kind, attributes)
+    elif kind == "tool":
+        label = name.removeprefix(f"{semconv.OP_EXECUTE_TOOL} ")
+    took = end - start
+    return _Bar(
+        span_id, parent, name, kind, start, took, status, "done", turn, label, tokens
+    )
+
+
+def _open(span: StoredSpan) -> _Bar:
+    attributes = span.attributes
+    kind = kind_by(attributes, span.name)
+    return _Bar(
+        bytes.fromhex(span.span_id),
+        bytes.fromhex(span.parent_id) if span.parent_id else None,
+        span.name,
+        kind,
+        span.start,
+        None,
+        0,
+        span.state,
+        attributes.get(semconv.TURN_INDEX),
+        _label(kind, span.name, attributes.get(semconv.REQUEST_MODEL), attributes),
+        None,
+    )
+
+
+def _label(kind: str, name: str, model: str | None, attributes: Json) -> str:
+    if kind == "model":
+        return str(model or attributes.get(semconv.RESPONSE_MODEL) or "")
+    if kind == "tool":
+        default = name.removeprefix(f"{semconv.OP_EXECUTE_TOOL} ")
+        return str(attributes.get(semconv.TOOL_NAME) or default)
+    return ""
+
+
+def _tokens(kind: str, attributes: Json) -> int | None:
+    """Return all tokens of a model's call, None where nobody has counted."""
+    counts = [attributes.get(k) for k in (semconv.USAGE_INPUT, semconv.USAGE_OUTPUT)]
+    known = [count for count in counts if isinstance(count, int)]
+    return sum(known) if kind == "model" and known else None
+
+
+ENDPOINTS = (
+    Endpoint(
+        "/trace/{trace_id}/spans",
+        listed,
+        (TRACE_ID,),
+        (Number("after", "only spans stored since this `seq`", default=0),),
+    ),
+)
