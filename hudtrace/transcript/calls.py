@@ -1,0 +1,101 @@
+"""Model calls, each with only its new messages, and where messages are read from."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from hudtrace.messages import Message, Part
+from hudtrace.transcript.rows import Row
+
+
+@dataclass(slots=True)
+class Call:
+    """A model call and which messages it adds: `input` and `output`, by their hashes.
+
+    `history` counts the messages that were there before. `rewritten_at` is how many of
+    those are as the thread's last call had them, None if all are. `first` is the number
+    of its first new message in the episode.
+    """
+
+    row: Row
+    thread: int = 0
+    history: int = 0
+    rewritten_at: int | None = None
+    input: list[bytes] = field(default_factory=list)
+    output: list[bytes] = field(default_factory=list)
+    first: int = 1
+
+    @property
+    def new(self) -> list[bytes]:
+        """The new messages, those of the model last."""
+        return [*self.input, *self.output]
+
+
+class Messages:
+    """The messages of a trace by hash; foreign ones are not in the store."""
+
+    def __init__(self, db: sqlite3.Connection, trace_id: str) -> None:
+        self.db = db
+        self.trace_id = trace_id
+
+    def parent(self, node: bytes) -> tuple[bytes | None, bytes] | None:
+        """Return the parent and the message of a node."""
+        row = self.db.execute(
+            "SELECT parent, message FROM nodes WHERE hash = ?", (node,)
+        ).fetchone()
+        return None if row is None else (row[0], row[1])
+
+    def href(self, key: bytes) -> str:
+        """Return where the whole message is to be had."""
+        return f"/api/hud/v1/message/{key.hex()}"
+
+    def bodies(self, hashes: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Return messages as they are stored: UTF-8 JSON."""
+        found: dict[bytes, bytes] = {}
+        wanted = list(dict.fromkeys(hashes))
+        for start in range(0, len(wanted), 500):
+            some = wanted[start : start + 500]
+            marks = ",".join("?" * len(some))
+            found.update(
+                self.db.execute(
+                    f"SELECT hash, body FROM messages WHERE hash IN ({marks})", some
+                ).fetchall()
+            )
+        return found
+
+    def read(self, hashes: Sequence[bytes]) -> dict[bytes, Message]:
+        """Return messages by their hashes; one that is gone is left out."""
+        return {key: _message(body) for key, body in self.bodies(hashes).items()}
+
+    def asking(self, hashes: Sequence[bytes]) -> dict[bytes, Message]:
+        """Return those that ask for tool calls, without a look at tools' results."""
+        found: dict[bytes, Message] = {}
+        wanted = list(dict.fromkeys(hashes))
+        for start in range(0, len(wanted), 500):
+            some = wanted[start : start + 500]
+            marks = ",".join("?" * len(some))
+            rows = self.db.execute(
+                f"SELECT hash, body FROM messages WHERE hash IN ({marks}) "
+                "AND NOT instr(substr(body, 1, 24), ?) AND instr(body, ?)",
+                (*some, b'"role":"tool"', b'"tool_call"'),
+            )
+            found.update((key, _message(body)) for key, body in rows)
+        return found
+
+
+def _message(body: bytes) -> Message:
+    """Return a stored message; what is none becomes one, as text."""
+    try:
+        message = json.loads(body)
+    except (ValueError, RecursionError):
+        message = body.decode("utf-8", "replace")
+    if not isinstance(message, dict):
+        part: Part = {"type": "text", "content": str(message)}
+        return {"role": "unknown", "parts": [part]}
+    given = message.get("parts")
+    listed = given if isinstance(given, list) else []
+    parts = [part for part in listed if isinstance(part, dict)]
+    return Message(role=str(message.get("role")), parts=parts)  # type: ignore[typeddict-item]

@@ -1,0 +1,229 @@
+"""The items of a conversation as plain data, with the content of those that are shown."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+from hudtrace import semconv
+from hudtrace.store.decode import Decoded
+from hudtrace.store.queries import Verdict
+from hudtrace.transcript import parts
+from hudtrace.transcript.calls import Call, Messages
+from hudtrace.transcript.parts import Plain
+from hudtrace.transcript.rows import Row, detail
+from hudtrace.transcript.toolcalls import Answer, ToolCalls, tool_name
+
+
+class Items:
+    """Makes items of one trace; reads what it needs for each."""
+
+    def __init__(
+        self, db: sqlite3.Connection, trace_id: str, source: Messages, tools: ToolCalls
+    ) -> None:
+        self._db = db
+        self._trace_id = trace_id
+        self._source = source
+        self._tools = tools
+
+    def item(self, kind: str, about: Any) -> Plain:
+        """Return one item, without its kind and number."""
+        if kind == "call":
+            return self._call(about)
+        if kind == "tool":
+            return self._tool(about)
+        if kind == "reward":
+            return self._reward(about)
+        return {"span_id": about.span_id, **self._of_root(kind, about)}
+
+    # Model calls -------------------------------------------------------------
+
+    def _call(self, call: Call) -> Plain:
+        row = call.row
+        known = self._detail(row.span_id)
+        attributes = known.attributes
+        return {
+            **_span(row),
+            "model": row.model,
+            "error": _error(row, known),
+            "input_tokens": attributes.get(semconv.USAGE_INPUT),
+            "output_tokens": attributes.get(semconv.USAGE_OUTPUT),
+            "cost": attributes.get(semconv.COST_CALL),
+            "finish_reasons": attributes.get(semconv.RESPONSE_FINISH_REASONS) or [],
+            "thread": call.thread,
+            "history": call.history,
+            "rewritten_at": call.rewritten_at,
+            "incomplete": attributes.get(semconv.RESPONSE_INCOMPLETE),
+            "new": self._messages(call),
+        }
+
+    def _messages(self, call: Call) -> list[Plain]:
+        read = self._source.read(call.new)
+        answers = self._tools.answers(call)
+        shown = []
+        for n, key in enumerate(call.new, call.first):
+            message = read.get(key)
+            if message is None:
+                continue
+            href = self._source.href(key)
+            output = n >= call.first + len(call.input)
+            listed = [
+                self._part(call, part, href, str(place), answers)
+                for place, part in enumerate(message["parts"])
+                if not self._tools.is_joined(call, part)
+            ]
+            if listed or not message["parts"]:
+                role = parts.cut_data(message["role"])
+                shown.append({"n": n, "role": role, "output": output, "parts": listed})
+        return shown
+
+    def _part(
+        self,
+        call: Call,
+        part: Mapping[str, Any],
+        href: str,
+        place: str,
+        answers: Mapping[str, Answer],
+    ) -> Plain:
+        if part.get("type") == "tool_call_response":
+            inner = parts.response(part.get("response"), href, place)
+            given = part.get("id")
+            return {"type": "tool_call_response", "id": given, "parts": inner}
+        if part.get("type") != "tool_call":
+            return parts.part(part, href, place)
+        call_id = str(part.get("id"))
+        made = _tool_call(part.get("id"), part.get("name"), part.get("arguments"), href)
+        row = self._tools.span_of(call, call_id)
+        if row is not None:
+            made |= _done(row)
+        answer = answers.get(call_id)
+        if answer is not None:
+            where = self._source.href(answer.message)
+            inner = parts.response(
+                answer.part.get("response"), where, str(answer.place)
+            )
+            made["result"] = {"parts": inner, "n": answer.n}
+        elif row is not None:
+            made["result"] = self._result(row, self._detail(row.span_id))
+        return made
+
+    # Tools -------------------------------------------------------------------
+
+    def _tool(self, row: Row) -> Plain:
+        known = self._detail(row.span_id)
+        attributes = known.attributes
+        arguments = attributes.get(semconv.TOOL_CALL_ARGUMENTS)
+        name = attributes.get(semconv.TOOL_NAME) or tool_name(row)
+        given = _loaded(arguments)
+        part = _tool_call(row.call_id, name, given, self._span_href(row.span_id))
+        part |= {**_done(row), "result": self._result(row, known)}
+        return {**_span(row), "error": _error(row, known), "part": part}
+
+    def _result(self, row: Row, known: Decoded) -> Plain | None:
+        result = known.attributes.get(semconv.TOOL_CALL_RESULT)
+        if result is None and row.status == 2:
+            result = (_error(row, known) or {}).get("message")
+        if result is None:
+            return None
+        return {
+            "parts": [parts.text(str(result), self._span_href(row.span_id))],
+            "n": None,
+        }
+
+    # The episode -------------------------------------------------------------
+
+    def _reward(self, verdict: Verdict) -> Plain:
+        known = self._detail(verdict.span_id)
+        explanation = known.attributes.get(semconv.EVALUATION_EXPLANATION)
+        read = [
+            link.span_id
+            for link in known.links
+            if link.attributes.get(semconv.LINK_KIND) == "read"
+        ]
+        return {
+            "span_id": verdict.span_id,
+            "name": verdict.name,
+            "value": verdict.value,
+            "label": verdict.label,
+            "explanation": parts.cut_data(explanation),
+            "evaluator": verdict.evaluator,
+            "kind_of": verdict.kind,
+            "late": verdict.late,
+            "effective": verdict.effective,
+            "read": read,
+        }
+
+    def _of_root(self, kind: str, root: Row) -> Plain:
+        known = self._detail(root.span_id)
+        if kind == "error":
+            return _error(root, known) or {}
+        key = {"prompt": semconv.INPUT_VALUE, "answer": semconv.ANSWER}[kind]
+        value = str(known.attributes.get(key))
+        return {"parts": [parts.text(value, self._span_href(root.span_id))]}
+
+    def _detail(self, span_id: str) -> Decoded:
+        return detail(self._db, self._trace_id, span_id)
+
+    def _span_href(self, span_id: str) -> str:
+        return f"{parts.API}/trace/{self._trace_id}/span/{span_id}?full=1"
+
+
+def _span(row: Row) -> Plain:
+    return {
+        "span_id": row.span_id,
+        "name": row.name,
+        "phase": row.phase,
+        "turn": row.turn,
+        "start": str(row.start),
+        "duration": None if row.end is None else row.end - row.start,
+        "status": row.status,
+        "state": row.state,
+    }
+
+
+def _tool_call(call_id: Any, name: Any, arguments: Any, href: str) -> Plain:
+    shown = parts.cut_data(arguments)
+    made: Plain = {
+        "type": "tool_call",
+        "id": call_id,
+        "name": name,
+        "arguments": shown,
+        "span_id": None,
+        "duration": None,
+        "error": False,
+        "result": None,
+    }
+    if parts.is_cut(shown):
+        made["href"] = href
+    return made
+
+
+def _done(row: Row) -> Plain:
+    duration = None if row.end is None else row.end - row.start
+    return {"span_id": row.span_id, "duration": duration, "error": row.status == 2}
+
+
+def _error(row: Row, known: Decoded) -> Plain | None:
+    """Return what went wrong in a span, None if nothing did."""
+    if row.status != 2:
+        return None
+    events = [e for e in known.events if e.name == semconv.EXCEPTION_EVENT]
+    raised = events[-1].attributes if events else {}
+    kind = raised.get(semconv.EXCEPTION_TYPE) or known.attributes.get(
+        semconv.ERROR_TYPE
+    )
+    message = raised.get(semconv.EXCEPTION_MESSAGE) or known.status_message
+    return {
+        "type": parts.cut_data(kind),
+        "message": parts.cut_data(message),
+        "stacktrace": parts.cut_data(raised.get(semconv.EXCEPTION_STACKTRACE)),
+    }
+
+
+def _loaded(arguments: Any) -> Any:
+    try:
+        return json.loads(arguments)
+    except (TypeError, ValueError):
+        return arguments
