@@ -1,0 +1,103 @@
+"""Names that Jaeger's JSON model and OTLP have for the same things."""
+
+from __future__ import annotations
+
+import base64
+import math
+from typing import Any, Final
+
+from hudtrace.interchange import go_text
+
+Tag = dict[str, Any]
+
+SPAN_KIND: Final = "span.kind"
+STATUS_CODE: Final = "otel.status_code"
+STATUS_DESCRIPTION: Final = "otel.status_description"
+ERROR: Final = "error"
+SCOPE_NAME: Final = "otel.scope.name"
+SCOPE_VERSION: Final = "otel.scope.version"
+TRACE_STATE: Final = "w3c.tracestate"
+EVENT: Final = "event"
+REFERENCE_TYPE: Final = "opentracing.ref_type"  # attribute of a link
+WARNINGS: Final = "@jaeger@warnings"  # attribute of a span
+CHILD_OF: Final = "CHILD_OF"
+FOLLOWS_FROM: Final = "FOLLOWS_FROM"
+
+#: What Jaeger's JSON has no place for, as OTLP bytes; only in files.
+REST_OF_SPAN: Final = "hudtrace.otlp.span"  # ScopeSpans with one span
+REST_OF_RESOURCE: Final = "hudtrace.otlp.resource"  # ResourceSpans
+
+MISSING_SERVICE: Final = "missing-service-name"
+EMPTY_SERVICE: Final = "empty-service-name"
+ODD_SERVICE: Final = "service-name-wrong-type"
+INVENTED_SERVICES: Final = frozenset({MISSING_SERVICE, EMPTY_SERVICE, ODD_SERVICE})
+
+KINDS: Final = ("", "internal", "server", "client", "producer", "consumer")
+STATUSES: Final = ("", "OK", "ERROR")
+
+#: Tags of a span that are not attributes, but made of its other fields.
+DERIVED: Final = frozenset(
+    {
+        SPAN_KIND,
+        STATUS_CODE,
+        STATUS_DESCRIPTION,
+        ERROR,
+        SCOPE_NAME,
+        SCOPE_VERSION,
+        TRACE_STATE,
+        WARNINGS,
+        REST_OF_SPAN,
+    }
+)
+
+TYPES: Final = ("string", "bool", "int64", "float64", "binary")
+_SAFE = 2**53 - 1  # the largest integer that JavaScript counts to
+
+
+def tag(key: str, value: Any) -> Tag:
+    """Return an attribute as a tag; *value* is an `AnyValue`."""
+    kind = value.WhichOneof("value")
+    if kind == "string_value":
+        return text_tag(key, value.string_value)
+    if kind == "bool_value":
+        return {"key": key, "type": "bool", "value": value.bool_value}
+    if kind == "int_value":
+        number = value.int_value
+        shown: Any = number if -_SAFE <= number <= _SAFE else str(number)
+        return {"key": key, "type": "int64", "value": shown}
+    if kind == "double_value":
+        number = value.double_value
+        shown = number if math.isfinite(number) else go_text.nonfinite(number)
+        return {"key": key, "type": "float64", "value": shown}
+    if kind == "bytes_value":
+        return binary_tag(key, value.bytes_value)
+    return text_tag(key, "" if kind is None else go_text.json_text(value))
+
+
+def text_tag(key: str, text: str) -> Tag:
+    """Return a tag with a text."""
+    return {"key": key, "type": "string", "value": text}
+
+
+def binary_tag(key: str, data: bytes) -> Tag:
+    """Return a tag with bytes; none at all are null, as Jaeger writes them."""
+    shown = base64.b64encode(data).decode() if data else None
+    return {"key": key, "type": "binary", "value": shown}
+
+
+def service_of(resource: Any) -> str:
+    """Return what Jaeger calls the service of a `Resource`."""
+    name: str | None = None
+    for pair in resource.attributes:
+        if pair.key == "service.name":
+            if pair.value.WhichOneof("value") != "string_value":
+                return ODD_SERVICE
+            name = pair.value.string_value
+            break
+    return MISSING_SERVICE if name is None else name or EMPTY_SERVICE
+
+
+def trace_id_text(trace_id: bytes) -> str:
+    """Return a trace id as Jaeger writes it: 16 digits, where no more are needed."""
+    text = trace_id.hex()
+    return text[16:] if text.startswith("0" * 16) else text
