@@ -16,10 +16,11 @@ from typing import Any
 
 from hudtrace import settings as settings_module
 from hudtrace.backends import Backend
-from hudtrace.delivery import endings
+from hudtrace.delivery import endings, open_spans
 from hudtrace.delivery.batch import BatchWriter
 from hudtrace.delivery.exports import Exports
 from hudtrace.delivery.ledger import DeliveryReport, Ledger
+from hudtrace.delivery.open_spans import OpenSpans, Stored
 from hudtrace.delivery.queue import SpanQueue
 from hudtrace.delivery.readable import as_readable
 from hudtrace.errors import ConfigurationError
@@ -32,13 +33,13 @@ from hudtrace.tracing.given_keys import given_keys
 from hudtrace.tracing.redaction import Redactor
 
 COMMIT_SECONDS = 0.25
+URGENT_SECONDS = 0.01  # the same, where somebody waits for the commit
 BATCH_SPANS = 2048
 BATCH_BYTES = 8 << 20
 HURRY_SPANS = 1024
 # Spans are read and encoded a few at a time: a span holds many objects, its row
 # one, and objects that pile up have the garbage collector run through the heap.
 GATHER_SPANS = 16
-OPEN_AFTER_NS = 10**9  # a span open for longer gets a start record
 HEARTBEAT_SECONDS = 5.0
 EXIT_SECONDS = 10.0
 
@@ -66,8 +67,7 @@ class Pipeline:
         self.taps: list[Callable[[Any], None]] = []
         self._exports = Exports(self._backends, self.settings.content)
         self._exit_seconds = self.settings.exit_timeout
-        self._young: dict[int, Any] = {}
-        self._recorded: dict[int, Any] = {}  # open, with a start record
+        self._open = OpenSpans()
         self._secrets: frozenset[str] | None = None
         self._redactor = Redactor()
         self._thread: threading.Thread | None = None
@@ -91,7 +91,7 @@ class Pipeline:
         """Take note of a span that has begun."""
         ids = span.context
         self._ledger.started(ids.trace_id)
-        self._young[ids.span_id] = span
+        self._open.young[ids.span_id] = span
         if self._idle:
             self._wake()
 
@@ -99,7 +99,7 @@ class Pipeline:
         """Take over a span that has ended."""
         ids = span.context
         self._ledger.ended(ids.trace_id)
-        self._young.pop(ids.span_id, None)
+        self._open.young.pop(ids.span_id, None)
         for tap in self.taps:
             tap(span)
         size = getattr(span, "size", None) or _foreign_size(span)
@@ -113,6 +113,17 @@ class Pipeline:
             return
         if self._idle or len(self._queue) % GATHER_SPANS == 0:
             self._wake()
+
+    async def secure(self, span: Any) -> None:
+        """Have the start record of an open span stored now, not in a second.
+
+        A store that is too slow, or off, is not waited for.
+        """
+        if not self._ledger.durable:
+            return
+        stored = self._open.ask(span)
+        self._wake()
+        await open_spans.wait_for(stored)
 
     async def room(self) -> None:
         """Wait until there is room for more spans; at once in nearly every case."""
@@ -235,8 +246,8 @@ class Pipeline:
     def _run(self) -> None:
         wake = self._queue.wake
         while not self._closing:
-            self._idle = not self._young and not len(self._queue)
-            if self._idle and (self._young or len(self._queue)):
+            self._idle = not self._open.young and not len(self._queue)
+            if self._idle and (self._open.young or len(self._queue)):
                 self._idle = False  # something came in between
             if self._idle:
                 wake.wait()
@@ -248,9 +259,10 @@ class Pipeline:
 
     def _linger(self) -> None:
         """Let rows gather: a commit costs the same for one as for a thousand."""
-        until = time.monotonic() + COMMIT_SECONDS
+        begun = time.monotonic()
         while not (self._hasty or self._gathered.spans >= HURRY_SPANS):
-            left = until - time.monotonic()
+            longest = URGENT_SECONDS if self._open.asked else COMMIT_SECONDS
+            left = begun + longest - time.monotonic()
             if left <= 0 or not self._queue.wake.wait(left):
                 return
             self._queue.wake.clear()
@@ -279,6 +291,7 @@ class Pipeline:
         finally:
             self._queue.done(gathered.size)
             self._handled += gathered.spans
+            open_spans.tell(gathered.waiting)
             with self._written:
                 self._written.notify_all()
         return len(self._queue) >= (1 if self._hasty else HURRY_SPANS)
@@ -317,26 +330,19 @@ class Pipeline:
         except Exception as error:
             internal_error("encoding a span", error)
             self._ledger.dropped(span.context.trace_id)
-        if self._recorded.pop(span.context.span_id, None) is not None:
+        if self._open.has_record(span):
             gathered.batch.closed.append(span.context.span_id.to_bytes(8, "big"))
 
     def _write(self, gathered: _Gathered) -> None:
         batch = gathered.batch
         self._learn(_secret_values())
-        self._add_open(batch)
+        due, gathered.waiting = self._open.take_due()
+        for span in due:
+            self._rows.open(batch, span, self._identity().id)
         self._rows.finish(batch)
         if batch:
             self._commit(batch)
             self._hand_over(gathered.handed_over)
-
-    def _add_open(self, batch: Batch) -> None:
-        """Add start records for spans that have been open for a while."""
-        before = time.time_ns() - OPEN_AFTER_NS
-        for span_id, span in _oldest(self._young, before):
-            if self._young.pop(span_id, None) is None or span.end_time is not None:
-                continue
-            self._recorded[span_id] = span
-            self._rows.open(batch, span, self._identity().id)
 
     def _commit(self, batch: Batch) -> None:
         store = self._opened_store()
@@ -451,31 +457,19 @@ class _Gathered:
     """Rows that wait for their commit, and what is to be said of their spans.
 
     `handed_over` are the spans for the processors of the user's provider, if
-    there are any.
+    there are any; `waiting` are set when the rows are committed, or lost.
     """
 
     batch: Batch
     size: int = 0  # bytes, as the queue counts them
     traces: list[int] = dataclasses.field(default_factory=list)
     handed_over: list[Any] = dataclasses.field(default_factory=list)
+    waiting: list[Stored] = dataclasses.field(default_factory=list)
 
     @property
     def spans(self) -> int:
         """How many spans have been taken from the queue."""
         return len(self.traces)
-
-
-def _oldest(young: dict[int, Any], before: int) -> list[tuple[int, Any]]:
-    """Return the spans started before a time; the dict is in order of start."""
-    found = []
-    try:
-        for span_id, span in young.items():
-            if span.start_time > before:
-                break
-            found.append((span_id, span))
-    except RuntimeError:
-        pass  # it changed under us: the rest comes with the next commit
-    return found
 
 
 def _secret_values() -> frozenset[str]:

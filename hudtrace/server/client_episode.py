@@ -19,6 +19,7 @@ from hudtrace.errors import (
     EvalFinished,
     SessionFinished,
 )
+from hudtrace.runtime import get_runtime
 from hudtrace.server.messages import short
 from hudtrace.tracing.episode import REQUEST, current_episode, link_to
 
@@ -75,6 +76,16 @@ class ClientEpisode:
         """How long nothing has been called."""
         busy = self._calls or not self.is_open
         return 0.0 if busy else time.monotonic() - self._used
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """Which scenario it is, and where its trace can be opened."""
+        context = self.context
+        return {
+            "scenario": self.scenario,
+            "trace_id": context.trace_id,
+            "trace_url": context.trace_url,
+        }
 
     @property
     def tools(self) -> Mapping[str, Tool]:
@@ -163,9 +174,10 @@ class ClientEpisode:
             async with self.context:
                 root = self._opened_root(caller)
                 self._inside = contextvars.copy_context()
-                self._used = time.monotonic()
-                self._ready.set_result(None)
                 try:
+                    await get_runtime().pipeline.secure(root)
+                    self._used = time.monotonic()
+                    self._ready.set_result(None)
                     answer = await self._over
                     if answer is not None:
                         await self.context.submit(answer)

@@ -16,6 +16,7 @@ from hudtrace import semconv
 from hudtrace.chat.events import ChatEvent, ChatReply, Done
 from hudtrace.errors import EnvironmentFailure, EvalAbandoned, SessionFinished
 from hudtrace.messages import Usage
+from hudtrace.runtime import get_runtime
 from hudtrace.server.errors import TurnTimeout
 from hudtrace.server.messages import HOW_IT_ENDED, Sent, short
 from hudtrace.tracing.episode import REQUEST, current_episode
@@ -163,15 +164,15 @@ class Session:
         try:
             async with self.chat:
                 root = self._opened_root()
-                self._used = time.monotonic()
-                self._ready.set_result(None)
                 try:
+                    await get_runtime().pipeline.secure(root)
+                    self._used = time.monotonic()
+                    self._ready.set_result(None)
                     await self._serve()
                 except BaseException as error:
                     failure = error
-                    if self.ending is None:
-                        limited = self.chat.context.stopped_by is not None
-                        self.ending = "limit" if limited else "failed"
+                    limited = self.chat.context.stopped_by is not None
+                    self.ending = self.ending or ("limit" if limited else "failed")
                     raise
                 finally:
                     root.set_attribute(semconv.SESSION_END_REASON, self.ending)
@@ -195,7 +196,7 @@ class Session:
                 self.ending, self._answer_given = "finished", work.answer
                 return
             else:
-                raise EvalAbandoned(f"the session {HOW_IT_ENDED[str(self.ending)]}")
+                raise self._abandoned()
 
     async def _answer(self, sent: Sent) -> None:
         if sent.reply.done():
@@ -213,7 +214,7 @@ class Session:
         finally:
             self._turn = None
         if self._stopped:
-            raise EvalAbandoned(f"the session {HOW_IT_ENDED[str(self.ending)]}")
+            raise self._abandoned()
         if turn.cancelled():
             self._after_leaving(sent)
         elif (error := turn.exception()) is not None:
@@ -258,7 +259,7 @@ class Session:
         if not self._answered and sent.events is None:
             # Nobody knows the session's id.
             self.ending = "disconnected"
-            raise EvalAbandoned(f"the session {HOW_IT_ENDED['disconnected']}")
+            raise self._abandoned()
         self._done(sent, None)
 
     def _after_failure(self, sent: Sent, error: BaseException) -> None:
@@ -287,7 +288,8 @@ class Session:
     def _settle(self, failure: BaseException | None) -> None:
         """Tell those who still wait, when the trace is closed."""
         if not self._ready.done():
-            self._ready.set_exception(failure or self._finished())
+            told = failure if isinstance(failure, Exception) else self._finished()
+            self._ready.set_exception(told)
             self._ready.exception()  # looked at, should nobody wait for it
         first = self._waiting[0] if self._waiting else None
         for sent in list(self._waiting):
@@ -311,6 +313,9 @@ class Session:
         answer = "" if result.answer is None else str(result.answer)
         called = self.chat.context.tool_calls[self._called :]
         return ChatReply(answer, called, "stop", used, result.stopped_by)
+
+    def _abandoned(self) -> EvalAbandoned:
+        return EvalAbandoned(f"the session {HOW_IT_ENDED[str(self.ending)]}")
 
     def _finished(self) -> SessionFinished:
         reason = self.ending or "failed"

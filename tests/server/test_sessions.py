@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
+import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -253,3 +256,14 @@ def leave(server: Server, body: dict[str, Any]) -> None:
             b"content-length: %d\r\n\r\n%s" % (len(data), data)
         )
         until(lambda: len(server.model.requests) > before)
+
+
+def test_a_store_that_is_locked(serve: Serve, store: Path) -> None:
+    """A session is begun all the same: what cannot be stored yet is not waited for."""
+    server = serve([say("JR"), say("JR")])
+    server.finish(server.begin())
+    with contextlib.closing(sqlite3.connect(store, isolation_level=None)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        id = server.begin()
+        db.execute("ROLLBACK")
+    assert server.finish(id).json()["delivery"]["dropped"] == 0
