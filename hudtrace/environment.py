@@ -380,8 +380,10 @@ class Environment:
         machine, or one of `allowed_hosts`. A session that is idle for *session_ttl*
         seconds is closed. *options* are those of `hudtrace.server.options.AgentOptions`.
 
-        Run it by itself: it closes its sessions in its lifespan, which applications
-        that are mounted in others do not get.
+        It closes its sessions in its lifespan. Mounted in another application it gets
+        none: give it to that, `FastAPI(lifespan=app.router.lifespan_context)`, or from
+        within one of its own, `async with app.router.lifespan_context(app)`. An MCP client
+        that vanishes over HTTP, without ending its session, is idle until *session_ttl*.
 
         Raises `MissingExtra` without the extra `server`, TypeError or ValueError for
         options that cannot be used.
@@ -414,7 +416,7 @@ class Environment:
 
         Takes what `agent_app` takes. At a signal, answers that are under way have
         *grace* seconds to come to their end; then every session is closed and
-        everything recorded is written.
+        everything recorded is written. A second Ctrl-C ends it at once.
 
         Raises `ConfigurationError` for a port in use, and for a *host* that other
         machines reach, unless there is an *api_key* or *allow_unauthenticated*.

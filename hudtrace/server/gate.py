@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -23,10 +24,16 @@ _DRAINED = 64 * 1024 * 1024  # bytes of a too large body that are read and dropp
 
 
 class Gate:
-    """Middleware that refuses requests before anything else looks at them."""
+    """Middleware that refuses requests before anything else looks at them.
 
-    def __init__(self, app: ASGIApp, options: ServerOptions) -> None:
+    *passed* is called for each that may come in.
+    """
+
+    def __init__(
+        self, app: ASGIApp, options: ServerOptions, passed: Callable[[], None]
+    ) -> None:
         self.app = app
+        self._passed = passed
         self._hosts = options.hosts
         self._key = _digest(options.api_key) if options.api_key else None
         self._limit = options.max_body_bytes
@@ -39,8 +46,9 @@ class Gate:
         headers = Headers(scope=scope)
         try:
             self._check_caller(headers)
-            if scope["path"] not in OPEN_PATHS:
+            if path_of(scope) not in OPEN_PATHS:
                 self._check_key(headers)
+                self._passed()
             messages = await self._read(headers, receive)
         except Refusal as refusal:
             await refuse(refusal, send)
@@ -51,6 +59,9 @@ class Gate:
         async def replay() -> Message:
             return messages.popleft() if messages else await receive()
 
+        if "content-type" not in headers:  # JSON is all that is ever sent
+            kind = (b"content-type", b"application/json")
+            scope = {**scope, "headers": [*scope["headers"], kind]}
         await self.app(scope, replay, send)
 
     def _check_caller(self, headers: Headers) -> None:
@@ -107,6 +118,12 @@ class Gate:
                 f"the body is larger than {self._limit} bytes",
             )
         return pieces
+
+
+def path_of(scope: Scope) -> str:
+    """Return the path within our application, which may be mounted in another."""
+    path, root = str(scope["path"]), str(scope.get("root_path", ""))
+    return path.removeprefix(root) if path.startswith(f"{root}/") else path
 
 
 async def refuse(refusal: Refusal, send: Send) -> None:

@@ -15,7 +15,7 @@ from starlette.datastructures import Headers
 
 from hudtrace import semconv
 from hudtrace.runtime import get_runtime
-from hudtrace.server.gate import OPEN_PATHS
+from hudtrace.server.gate import OPEN_PATHS, path_of
 from hudtrace.tracing.episode import EPISODE
 from hudtrace.tracing.spans import with_span
 
@@ -37,10 +37,11 @@ class RequestSpans:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run a request with its span current; health checks have none."""
-        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+        if scope["type"] != "http" or path_of(scope) in OPEN_PATHS:
             await self.app(scope, receive, send)
             return
-        caller = _caller(scope)
+        scope = {**scope, "route": None}  # it may be that of an application around
+        caller, root = _caller(scope), scope.get("root_path", "")
         method = scope["method"]
         span = get_runtime().tracer.start(
             method, caller, _attributes(scope), kind=SpanKind.SERVER
@@ -65,8 +66,8 @@ class RequestSpans:
             otel_context.detach(token)
             route = getattr(scope.get("route"), "path", None)
             if route is not None:
-                span.update_name(f"{method} {route}")
-                span.set_attribute(semconv.HTTP_ROUTE, route)
+                span.update_name(f"{method} {root}{route}")
+                span.set_attribute(semconv.HTTP_ROUTE, f"{root}{route}")
             span.end()
 
 

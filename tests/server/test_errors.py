@@ -24,8 +24,10 @@ def tool(name: str, **arguments: Any) -> Callable[[Server], Any]:
     return lambda server: server.post("/v1/lifecycle-tools/call", body)
 
 
-def raw(content: bytes) -> Callable[[Server], Any]:
-    headers = {"content-type": "application/json"}
+def raw(
+    content: bytes, kind: str | None = "application/json"
+) -> Callable[[Server], Any]:
+    headers = {} if kind is None else {"content-type": kind}
     return lambda s: s.post("/v1/chat/completions", content=content, headers=headers)
 
 
@@ -75,6 +77,20 @@ ROWS: dict[str, Row] = {
         *(422, "invalid_request", "messages", "required"),
     ),
     "no JSON": (raw(b"{"), 400, "invalid_json", None, "not JSON"),
+    "no JSON, nor said to be": (raw(b"{", None), 400, "invalid_json", None, "not JSON"),
+    "nested too deeply": (
+        raw(b"[" * 100_000),
+        *(400, "invalid_json", None, "nested too deeply"),
+    ),
+    "no UTF-8": (raw(b'{"messages": "\xff"}'), 400, "invalid_json", None, "not JSON"),
+    "as a form": (
+        raw(b'{"messages": []}', "application/x-www-form-urlencoded"),
+        *(415, "unsupported_media_type", None, "'Content-Type: application/json'"),
+    ),
+    "as text": (
+        raw(b'{"messages": []}', "text/plain;charset=UTF-8"),
+        *(415, "unsupported_media_type", None, "'Content-Type: application/json'"),
+    ),
     "an image": (
         chat(
             **HUD,
