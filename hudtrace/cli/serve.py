@@ -14,6 +14,7 @@ from hudtrace.cli.text import command
 from hudtrace.environment import Environment
 from hudtrace.errors import ConfigurationError, MissingExtra, UnknownEnvironment
 from hudtrace.server import serve_as_agent
+from hudtrace.server.options import is_loopback
 
 CLIENTS = {"openai": "openai", "anthropic": "anthropic", "gemini": "google"}
 
@@ -101,6 +102,12 @@ def run(
         )
     if stdio:
         return _run_stdio(target, model, session_ttl)
+    token = settings.load().token
+    if token is None and not is_loopback(host):
+        raise ConfigurationError(
+            f"--host {host} can be reached from other machines, and clients need no key: "
+            f"set HUDTRACE_TOKEN to one that they must send, or serve on 127.0.0.1"
+        )
     environment = _load(target)
     made = None if model is None else _client(client, base_url)
     try:
@@ -111,7 +118,7 @@ def run(
             api=api,
             host=host,
             port=port,
-            api_key=settings.load().token,
+            api_key=token,
             session_ttl=session_ttl,
             max_steps=max_steps,
             allow_unauthenticated=False,

@@ -18,17 +18,16 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from opentelemetry import trace
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from hudtrace.errors import ConfigurationError, EnvironmentFailure, HudtraceError
+from hudtrace.errors import ConfigurationError, EnvironmentFailure
 from hudtrace.frameworks import mcp as form
 from hudtrace.messages import encodable
-from hudtrace.record import outcome_of
 from hudtrace.server.agent_prompts import arguments_of, blocks_of, prompt_of
-from hudtrace.server.errors import Refusal, refusal_of
+from hudtrace.server.agent_sessions import refused
+from hudtrace.server.errors import Refusal
 from hudtrace.server.mcp_endpoint import McpEndpoint, json_result
 from hudtrace.server.mcp_spans import RequestTracing
 from hudtrace.server.shapes import scenario_list
 from hudtrace.tools import Tool, ToolCall
-from hudtrace.tracing.spans import type_name
 
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
@@ -162,7 +161,8 @@ def _session_of(ctx: Any) -> str:
     """Return the id of the MCP session that a request over HTTP belongs to."""
     headers: Mapping[str, str] = getattr(ctx.request, "headers", {})
     id = headers.get(_SESSION_HEADER)
-    if id is None:
+    # Where there are no sessions, a header names none: nobody has looked at it.
+    if id is None or ctx.protocol_version not in HANDSHAKE_PROTOCOL_VERSIONS:
         raise MCPError(
             types.UNSUPPORTED_PROTOCOL_VERSION,
             "an episode needs an MCP session, which this version of the protocol has "
@@ -217,7 +217,7 @@ class _Handlers:
             replied: types.CallToolResult = form.reply(call, result)
             return replied
         except Exception as error:
-            return json_result(_refused(error).body, is_error=True)
+            return json_result(refused(error).body, is_error=True)
 
     async def list_prompts(self, _ctx: Any, _params: Any) -> types.ListPromptsResult:
         """List the scenarios."""
@@ -235,7 +235,7 @@ class _Handlers:
             args = given if scenario is None else arguments_of(scenario, given)
             episode = await self._start(id, params.name, args)
         except Exception as error:
-            refusal = _refused(error)
+            refusal = refused(error)
             wrong = refusal.status < 500
             code = types.INVALID_PARAMS if wrong else types.INTERNAL_ERROR
             raise MCPError(code, refusal.message, refusal.body) from None
@@ -246,7 +246,7 @@ class _Handlers:
         return types.GetPromptResult(
             description=scenario.description if scenario else None,
             messages=messages,
-            _meta={"hud": _meta_of(episode)},
+            _meta={"hud": episode.meta},
         )
 
     async def _run_own(
@@ -255,7 +255,7 @@ class _Handlers:
         given = _read(params.name, params.arguments)
         if isinstance(given, StartArguments):
             episode = await self._start(id, given.scenario, given.scenario_args)
-            told = {**_meta_of(episode), "tools": list(episode.tools)}
+            told = {**episode.meta, "tools": list(episode.tools)}
             return types.CallToolResult(
                 content=blocks_of(episode.context.prompt), structured_content=told
             )
@@ -270,7 +270,7 @@ class _Handlers:
         environment = self._environment
         short = scenario.removeprefix(f"{environment.name}:")
         name = scenario if scenario in environment.scenarios else short
-        await self._connect()
+        _refuse_names(environment)
         task = environment.task(name, args)
         return await self._sessions.start(id, task, trace.get_current_span())
 
@@ -279,7 +279,7 @@ class _Handlers:
         try:
             await self._environment.connect()
         except EnvironmentFailure as error:
-            refusal = _refused(error)
+            refusal = refused(error)
             raise MCPError(types.INTERNAL_ERROR, refusal.message) from None
         _refuse_names(self._environment)
 
@@ -289,24 +289,6 @@ class _Handlers:
         for scenario in self._environment.scenarios.values():
             offered.update(scenario.tools(self._environment.tools))
         return {n: t for n, t in self._environment.tools.items() if n in offered}
-
-
-def _refused(error: Exception) -> Refusal:
-    """Return what an agent is told of *error*: nothing that code of a scenario says.
-
-    Its message could tell the answer, or where files are. The trace has it.
-    """
-    if isinstance(error, MCPError):
-        return Refusal(500, "environment_error", str(error))
-    known = isinstance(error, HudtraceError | Refusal)
-    if known and not isinstance(error, EnvironmentFailure):
-        refusal = refusal_of(error)
-        if refusal.status < 500 or refusal.code == "server_shutdown":
-            return refusal
-    name = type_name(error)
-    outcome = outcome_of(error)
-    code = outcome if isinstance(error, EnvironmentFailure) else "environment_error"
-    return Refusal(500, code, f"the scenario could not be run ({name}); see its trace")
 
 
 def _refuse_names(environment: Environment) -> None:
@@ -348,12 +330,3 @@ def _answer_text(answer: Any) -> str | None:
     if answer is None or isinstance(answer, str):
         return None if answer is None else encodable(answer)
     return encodable(json.dumps(answer, ensure_ascii=False))
-
-
-def _meta_of(episode: ClientEpisode) -> Json:
-    context = episode.context
-    return {
-        "scenario": episode.scenario,
-        "trace_id": context.trace_id,
-        "trace_url": context.trace_url,
-    }

@@ -106,5 +106,5 @@ def _is_text(each: Any, schema: Json) -> bool:
 def _read(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text  # refused with the reason, by what checks the arguments

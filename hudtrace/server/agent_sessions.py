@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hudtrace.errors import SessionFinished, TooManySessions
+from hudtrace.errors import (
+    EnvironmentFailure,
+    HudtraceError,
+    SessionFinished,
+    TooManySessions,
+)
 from hudtrace.evaluation import eval
+from hudtrace.record import outcome_of
 from hudtrace.server.client_episode import ClientEpisode
-from hudtrace.server.errors import Refusal
-from hudtrace.server.sessions import gone
+from hudtrace.server.errors import Refusal, refusal_of
+from hudtrace.server.sessions import CLOSING, gone
 from hudtrace.tracing.spans import type_name
 
 if TYPE_CHECKING:
@@ -64,8 +71,8 @@ class AgentSessions:
     async def start(self, id: str, task: Task, caller: trace.Span) -> ClientEpisode:
         """Open an episode, at its prompt.
 
-        Raises `Refusal` where the session has one open, `TooManySessions`, and what
-        the scenario's set-up raises.
+        Raises `Refusal` where the session has one open and where the set-up fails, and
+        `TooManySessions`.
         """
         if self._stopping:
             raise SessionFinished("the server is shutting down", "server_shutdown")
@@ -100,7 +107,11 @@ class AgentSessions:
             self._sweeper = asyncio.create_task(self._sweep())
         episode.start(caller)
         episode.task.add_done_callback(lambda _: self._note_end(id, episode))
-        await episode.opened()
+        try:
+            await episode.opened()
+        except Exception as error:
+            known = episode.meta if episode.context.has_result else None
+            raise refused(error, known) from error
         return episode
 
     async def call(self, id: str, call: ToolCall, caller: trace.Span) -> ToolResult:
@@ -151,16 +162,22 @@ class AgentSessions:
             await asyncio.wait(calls, timeout=grace)
         await self.close()
 
-    async def close(self, reason: str = "server_shutdown") -> None:
-        """End every episode; what was handed in is graded."""
+    async def close(
+        self, reason: str = "server_shutdown", *, patience: float = CLOSING
+    ) -> None:
+        """End every episode; what was handed in is graded.
+
+        What takes longer than *patience* seconds is cancelled.
+        """
         self._stopping = True
         if self._sweeper is not None:
             self._sweeper.cancel()
         open_ones = list(self._open.values())
         for episode in open_ones:
             episode.end(reason)
-        await gone([episode.task for episode in open_ones])
-        await gone([e.report for e in self._ended.values() if e.report is not None])
+        await gone([episode.task for episode in open_ones], patience)
+        reports = [e.report for e in self._ended.values() if e.report is not None]
+        await gone(reports, patience)
 
     def _none_open(self, id: str) -> Exception:
         ended = self._ended.get(id)
@@ -194,6 +211,25 @@ class AgentSessions:
         for episode in list(self._open.values()):
             if episode.idle_seconds > self._options.session_ttl:
                 episode.end("expired")
+
+
+def refused(error: Exception, hud: Mapping[str, Any] | None = None) -> Refusal:
+    """Return what an agent is told of *error*: nothing that code of a scenario says.
+
+    Its message could tell the answer, or where files are. The trace has it.
+    """
+    failed = isinstance(error, EnvironmentFailure)
+    if isinstance(error, HudtraceError | Refusal) and not failed:
+        refusal = refusal_of(error, hud)
+        if isinstance(error, Refusal) or refusal.status < 500:
+            return refusal
+        if refusal.code == "server_shutdown":
+            return refusal
+    code = outcome_of(error) if failed else "environment_error"
+    said = f"the scenario could not be run ({type_name(error)})"
+    if hud is not None:
+        said = f"{said}; see its trace: {hud['trace_url']}"
+    return Refusal(500, code, said, hud=hud)
 
 
 async def _report(result: EvalResult) -> Json:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hudtrace.environment import Environment
 
 _FLUSH_SECONDS = 5.0
+_HURRY_SECONDS = 1.0
 
 
 def take_streams() -> tuple[TextIO, TextIO]:
@@ -83,14 +84,16 @@ def _at_a_signal(leave: Callable[[], Any]) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     leaving: list[asyncio.Task[None]] = []
 
-    def begin() -> None:
-        if not leaving:
-            leaving.append(asyncio.ensure_future(leave()))
+    def begin(number: int) -> None:
+        if leaving:  # a second one: at once
+            flush(_HURRY_SECONDS)
+            os._exit(128 + number)
+        leaving.append(asyncio.ensure_future(leave()))
 
     signals = (signal.SIGINT, signal.SIGTERM)
     for each in signals:
         with contextlib.suppress(NotImplementedError):  # on Windows
-            loop.add_signal_handler(each, begin)
+            loop.add_signal_handler(each, begin, each)
     try:
         yield
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -11,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from hudtrace.errors import ConfigurationError
+from hudtrace.runtime import flush
 from hudtrace.server.options import is_loopback
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
 _MARGIN = 30.0  # seconds beyond the grace time, before connections are cut
+_HURRY = 1.0  # seconds for each of the last steps after a second Ctrl-C
 
 
 def check_bind(host: str, api_key: str | None, allow_unauthenticated: bool) -> None:
@@ -73,7 +76,10 @@ def say_where(environment: str, url: str, *, with_model: bool) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Ends the sessions while connections close, so that open streams come to an end."""
+    """Ends the sessions while connections close, so that open streams come to an end.
+
+    A second Ctrl-C ends them at once.
+    """
 
     def __init__(self, config: uvicorn.Config, grace: float) -> None:
         super().__init__(config)
@@ -81,11 +87,30 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: Any = None) -> None:
         """Close everything; called on the loop when a signal has come."""
-        app: Any = self.config.app
-        drains = (sessions.drain(self._grace) for sessions in app.state.sessions)
+        closing = asyncio.create_task(self._close(sockets))
+        while not (closing.done() or self.force_exit):
+            await asyncio.wait([closing], timeout=0.05)
+        if self.force_exit:
+            await self._leave()
+        await closing
+
+    async def _close(self, sockets: Any) -> None:
+        drains = (sessions.drain(self._grace) for sessions in self._sessions)
         draining = asyncio.gather(*drains)
         await super().shutdown(sockets)
         await draining
+
+    async def _leave(self) -> None:
+        """Write what there is, and end as Ctrl-C does: no thread is waited for."""
+        await asyncio.gather(*(s.close(patience=_HURRY) for s in self._sessions))
+        flush(_HURRY)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGINT)
+
+    @property
+    def _sessions(self) -> Any:
+        app: Any = self.config.app
+        return app.state.sessions
 
 
 def _bind(host: str, port: int) -> socket.socket:

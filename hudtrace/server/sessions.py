@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 _REMEMBERED = 10_000  # ended sessions, for those who ask again
 _SWEEP = 60.0  # seconds between two looks for expired sessions, at most
-_CLOSING = 10.0  # seconds that stopping and grading may take when all are closed
+CLOSING = 10.0  # seconds that stopping and grading may take when all are closed
 _DELIVERY = 2.0  # seconds that a report waits for the store and the exporters
 
 
@@ -117,15 +117,19 @@ class Sessions:
             await asyncio.wait([s.task for s in self._open.values()], timeout=grace)
         await self.close()
 
-    async def close(self) -> None:
-        """End every session: what is going on is stopped, what was said is graded."""
+    async def close(self, patience: float = CLOSING) -> None:
+        """End every session: what is going on is stopped, what was said is graded.
+
+        What takes longer than *patience* seconds is cancelled.
+        """
         self._stopping = True
         if self._sweeper is not None:
             self._sweeper.cancel()
         for session in list(self._open.values()):
             session.end("server_shutdown", now=True)
-        await gone([session.task for session in self._open.values()])
-        await gone([e.report for e in self._ended.values() if e.report is not None])
+        await gone([session.task for session in self._open.values()], patience)
+        reports = [e.report for e in self._ended.values() if e.report is not None]
+        await gone(reports, patience)
 
     def _note_end(self, session: Session) -> None:
         del self._open[session.id]
@@ -162,15 +166,15 @@ async def _report(id: str, result: EvalResult) -> Json:
     return report_of(id, result)
 
 
-async def gone(tasks: list[asyncio.Task[Any]]) -> None:
-    """Wait for *tasks*, and cancel what takes too long."""
+async def gone(tasks: list[asyncio.Task[Any]], patience: float) -> None:
+    """Wait for *tasks*, and cancel what takes longer than *patience* seconds."""
     if not tasks:
         return
-    _, late = await asyncio.wait(tasks, timeout=_CLOSING)
+    _, late = await asyncio.wait(tasks, timeout=patience)
     for task in late:
         task.cancel()
     if late:
-        await asyncio.wait(late, timeout=_CLOSING)
+        await asyncio.wait(late, timeout=patience)
 
 
 def _finished(id: str, reason: str) -> SessionFinished:

@@ -89,6 +89,14 @@ def no_set_up() -> Any:
     yield
 
 
+@env.scenario("hangs", exclude_tools=HIDDEN)
+async def hangs() -> Any:
+    yield "Say anything."
+    print("grading")
+    await asyncio.sleep(600)
+    yield 1.0
+
+
 @env.scenario("no grade", exclude_tools=HIDDEN)
 def no_grade() -> Any:
     answer = yield "Say anything."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from typing import Any
@@ -24,6 +25,15 @@ async def initials(company: str) -> Any:
     """Ask for initials."""
     answer = yield f"What are the initials of the CEO of {company}?"
     yield 1.0 if "JR" in (answer or "") else 0.0
+
+
+@env.scenario("hangs")
+async def hangs(company: str) -> Any:
+    """Never come to a reward."""
+    yield "Say anything."
+    print("grading", file=sys.stderr, flush=True)
+    await asyncio.sleep(600)
+    yield 1.0
 
 
 if __name__ == "__main__":

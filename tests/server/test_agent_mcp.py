@@ -66,7 +66,7 @@ async def test_by_a_prompt(
     """A prompt opens the episode, tools belong to it, submitting grades it: one trace."""
     async with client(served(), mode=mode) as agent:
         prompts = {p.name: p for p in (await agent.list_prompts()).prompts}
-        assert list(prompts) == ["initials", "sum", "no set-up", "no grade"]
+        assert list(prompts) == ["initials", "sum", "no set-up", "hangs", "no grade"]
         (company,) = prompts["initials"].arguments or []
         assert (company.name, company.required) == ("company", True)
         got = await agent.get_prompt("initials", {"company": "HUD"})
@@ -209,6 +209,23 @@ async def test_nothing_of_the_scenarios_code_is_told(
         assert after == "session_failed"
     for secret in ("/srv/secret", "secret answer", "yield", "serving_agents", ".py"):
         assert secret not in repr(said)
+
+
+async def test_where_to_look_when_a_set_up_fails(
+    served: Callable[..., Server], stored: Any
+) -> None:
+    """The errors of a prompt and of a start tell the trace, for a person to open."""
+    async with client(served()) as agent:
+        failed: Any = await agent.call_tool("scenario_start", {"scenario": "no set-up"})
+        told = [failed.structured_content["hud"]]
+        with pytest.raises(MCPError) as raised:
+            await agent.get_prompt("no set-up")
+        told.append(raised.value.error.data["hud"])
+    assert len({each["trace_id"] for each in told}) == 2
+    for each in told:
+        assert each["trace_url"].endswith(each["trace_id"])
+        root = next(s for s in stored(each["trace_id"]) if s.name.startswith("eval"))
+        assert root.attributes["hud.outcome"] == "environment_error"
 
 
 async def test_limits(served: Callable[..., Server]) -> None:
@@ -389,6 +406,39 @@ async def test_a_client_of_a_version_without_sessions(
         with pytest.raises(MCPError, match="begin with initialize") as raised:
             await agent.list_tools()
         assert "2025-06-18" in raised.value.error.data["supported"]
+
+
+def test_a_session_that_a_client_makes_up(served: Callable[..., Server]) -> None:
+    """In a version without sessions a header with one is worth nothing."""
+    server, version = served(), "2026-07-28"
+    known = "io.modelcontextprotocol/"
+    meta = {
+        f"{known}protocolVersion": version,
+        f"{known}clientInfo": {"name": "raw", "version": "1"},
+        f"{known}clientCapabilities": {},
+    }
+    for method, name, params in (
+        ("tools/call", "scenario_start", {"arguments": START}),
+        ("prompts/get", "initials", {"arguments": {"company": "HUD"}}),
+    ):
+        answer = server.post(
+            "/mcp/env",
+            {
+                "jsonrpc": "2.0",
+                "id": 1,
+                "method": method,
+                "params": {"name": name, "_meta": meta, **params},
+            },
+            headers={
+                "accept": "application/json, text/event-stream",
+                "mcp-protocol-version": version,
+                "mcp-session-id": "made-up",
+                "mcp-method": method,
+                "mcp-name": name,
+            },
+        )
+        assert "begin with initialize" in answer.text
+    assert not server.agents._open
 
 
 def test_what_cannot_be_served() -> None:

@@ -9,9 +9,11 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from mcp import StdioServerParameters
 from mcp.client import Client
@@ -20,8 +22,15 @@ from server_kit import until
 from test_running import HERE, process, seen, trees
 
 from hudtrace.cli import main
+from hudtrace.store import queries
+from hudtrace.store.store import read_only
 
 START = {"scenario": "initials", "scenario_args": {"company": "HUD"}}
+INITIALIZE: Any = {
+    "protocolVersion": "2025-06-18",
+    "capabilities": {},
+    "clientInfo": {"name": "raw", "version": "1"},
+}
 SERVE = ["-m", "hudtrace", "serve", "serving_agents:env"]
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
@@ -84,13 +93,7 @@ class Raw:
             cwd=HERE,
             env={**os.environ, "HUDTRACE_STORE": str(store)},
         )
-        client = {"name": "raw", "version": "1"}
-        self.ask(
-            "initialize",
-            protocolVersion="2025-06-18",
-            capabilities={},
-            clientInfo=client,
-        )
+        self.ask("initialize", **INITIALIZE)
         self.tell({"jsonrpc": "2.0", "method": "notifications/initialized"})
 
     def tell(self, message: Any) -> None:
@@ -159,6 +162,59 @@ def test_a_server_that_is_killed(tmp_path: Path) -> None:
     )
     assert "interrupted" in shown.stdout
     assert main(["store", "check", "--store", str(store)]) == 0
+
+
+def test_a_server_that_is_killed_at_once(tmp_path: Path) -> None:
+    """The episode that a client has been told of is in the store."""
+    raw = Raw(tmp_path / "t.db")
+    begun = raw.use("scenario_start", **START)
+    raw.process.kill()
+    raw.process.communicate(timeout=20)
+    assert begun["structuredContent"]["trace_id"] in episodes(tmp_path / "t.db")
+
+
+def test_a_server_over_http_that_is_killed_at_once(tmp_path: Path) -> None:
+    """The same by a prompt over HTTP."""
+    command = [*SERVE[:-1], "serving_trivia:env", "--port", "0"]
+    with process(*command, store=tmp_path / "t.db") as server:
+        headers = {"accept": "application/json, text/event-stream"}
+        with httpx.Client(headers=headers, timeout=30) as http:
+
+            def ask(method: str, **params: Any) -> httpx.Response:
+                body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+                return http.post(f"{server.url}/mcp/env", json=body)
+
+            begun = ask("initialize", **INITIALIZE)
+            http.headers["mcp-session-id"] = begun.headers["mcp-session-id"]
+            got = ask("prompts/get", name="initials", arguments={"company": "HUD"})
+            server.kill()
+        server.wait(20)
+    told = got.json()["result"]["_meta"]["hud"]
+    assert told["trace_id"] in episodes(tmp_path / "t.db")
+
+
+def test_a_second_signal(tmp_path: Path) -> None:
+    """It ends the server at once and quietly, though a grader hangs."""
+    raw = Raw(tmp_path / "t.db")
+    raw.use("scenario_start", scenario="hangs")
+    submit = {"name": "scenario_submit", "arguments": {"answer": "x"}}
+    raw.tell({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": submit})
+    assert raw.process.stderr
+    while "grading" not in raw.process.stderr.readline():
+        pass
+    raw.process.send_signal(signal.SIGINT)
+    time.sleep(0.5)  # two at once are one
+    raw.process.send_signal(signal.SIGINT)
+    said = raw.process.communicate(timeout=8)[1]
+    assert raw.process.returncode == 130
+    assert "Traceback" not in said
+    assert len(episodes(tmp_path / "t.db")) == 1
+
+
+def episodes(store: Path) -> list[str]:
+    """Return the ids of what is in a store."""
+    with contextlib.closing(read_only(store)) as db:
+        return [episode.trace_id for episode in queries.episodes(db)]
 
 
 async def test_the_command_over_http(tmp_path: Path) -> None:

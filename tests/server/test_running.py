@@ -140,6 +140,73 @@ def test_a_process_that_is_killed(tmp_path: Path) -> None:
     assert main(["store", "check", "--store", str(store)]) == 0
 
 
+@pytest.mark.parametrize("more", [{}, {"stream": True}])
+def test_a_process_that_is_killed_at_once(tmp_path: Path, more: Any) -> None:
+    """Whose id a client has, that session is in the store, killed as soon as can be."""
+    store = tmp_path / "t.db"
+    with ScriptedModel([say("JR")]) as model:
+        with process(*trivia(model), store=store) as server:
+            url = f"{server.url}/v1/chat/completions"
+            body = {**HUD, **more, "messages": []}
+            with httpx.stream("POST", url, json=body) as answer:
+                server.kill()
+                trace_id = answer.headers["X-HUD-Trace-Id"]
+            server.wait(20)
+    with contextlib.closing(read_only(store)) as db:
+        (episode,) = queries.episodes(db)
+    assert episode.trace_id == trace_id
+    (tree,) = trees(store)
+    assert tree.startswith("eval trivia:initials")
+
+
+@pytest.mark.parametrize("more", [{}, {"stream": True}])
+def test_a_second_interrupt(tmp_path: Path, more: Any) -> None:
+    """It ends the server at once and quietly; what there is is written."""
+    endless = say("word " * 500).but(
+        **({"chunk_delay": 0.1} if more else {"delay": 50})
+    )
+    store = tmp_path / "t.db"
+    with ScriptedModel([say("JR"), endless]) as model:
+        with process(*trivia(model, grace=40), store=store) as server:
+            url = f"{server.url}/v1/chat/completions"
+            assert httpx.post(url, json={**HUD, "messages": []}).status_code == 200
+            going = threading.Thread(
+                target=leave_open, args=(url, {**HUD, **more, "messages": []})
+            )
+            going.start()
+            until(lambda: len(model.requests) == 2)
+            server.send_signal(signal.SIGINT)
+            until(lambda: len(graded(store)) == 1)  # the one where nothing goes on
+            server.send_signal(signal.SIGINT)
+            said = server.communicate(timeout=20)[1]
+            assert server.returncode == -signal.SIGINT
+            going.join(20)
+    assert "Traceback" not in said
+    drawn = trees(store)
+    assert len(drawn) == 2
+    for tree in drawn:
+        assert "outcome=abandoned" in tree
+
+
+def test_a_second_interrupt_where_a_grader_hangs(tmp_path: Path) -> None:
+    """Not even that is waited for, and the session is recorded as cancelled."""
+    store = tmp_path / "t.db"
+    body = {**HUD, "scenario": "hangs", "messages": []}
+    with ScriptedModel([say("JR")]) as model:
+        with process(*trivia(model, grace=40), store=store) as server:
+            answer = httpx.post(f"{server.url}/v1/chat/completions", json=body)
+            assert answer.status_code == 200
+            server.send_signal(signal.SIGINT)
+            while "grading" not in server.stderr.readline():
+                pass
+            server.send_signal(signal.SIGINT)
+            said = server.communicate(timeout=20)[1]
+            assert server.returncode == -signal.SIGINT
+    assert "Traceback" not in said
+    (tree,) = trees(store)
+    assert "outcome=cancelled" in tree
+
+
 def test_a_public_address_when_asked_for(tmp_path: Path) -> None:
     """`allow_unauthenticated=True` binds it, and any name of the machine will do."""
     options: Any = {"host": "0.0.0.0", "allow_unauthenticated": True}
@@ -177,7 +244,7 @@ def test_the_command(tmp_path: Path) -> None:
         (["nothing_there:env"], "cannot import 'nothing_there'"),
         (["json:loads"], "json:loads is no hud.Environment"),
         (["trivia_here:env", "--client", "openai"], "api_key"),
-        (["trivia_here:env", "--host", "0.0.0.0", "--base-url=x"], "api_key"),
+        (["trivia_here:env", "--host", "0.0.0.0", "--base-url=x"], "HUDTRACE_TOKEN"),
         (["trivia_here:env", "--session-ttl", "0"], "session_ttl=0"),
     ],
 )
@@ -222,6 +289,17 @@ def seen(store: Path) -> bool:
     with contextlib.suppress(FileNotFoundError, sqlite3.OperationalError):
         return bool(trees(store))
     return False
+
+
+def graded(store: Path) -> list[str]:
+    """Draw the episodes that have a reward by now."""
+    return [tree for tree in trees(store) if "reward score=" in tree]
+
+
+def leave_open(url: str, body: Any) -> None:
+    """Send a message whose answer never comes to its end."""
+    with contextlib.suppress(httpx.HTTPError):
+        httpx.post(url, json=body, timeout=60)
 
 
 def client_of(model: ScriptedModel) -> Any:
