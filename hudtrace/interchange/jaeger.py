@@ -7,21 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hudtrace import semconv
-from hudtrace.interchange import clock_skew, go_text, jaeger_rest
+from hudtrace.interchange import clock_skew, jaeger_rest
 from hudtrace.interchange import jaeger_model as names
 from hudtrace.interchange.jaeger_import import MalformedJaeger, from_jaeger
 from hudtrace.interchange.jaeger_model import Tag
 
 __all__ = ["MalformedJaeger", "from_jaeger", "to_jaeger", "traces"]
 
-_OF_LIBRARY = {
-    "telemetry.sdk.language",
-    "telemetry.sdk.name",
-    "telemetry.sdk.version",
-    "telemetry.distro.name",
-    "telemetry.distro.version",
-}
-_ADDRESSES = {"ip", "peer.ipv4"}
 _NO_TRACE = "0" * 16
 _RANK = {kind: rank for rank, kind in enumerate(names.TYPES)}
 
@@ -113,11 +105,7 @@ def _convert(span: Any, scope: list[Tag]) -> _Shown:
         else:
             tags.append(names.tag(pair.key, pair.value))
     if end <= start:
-        warnings.append(
-            f"Negative duration detected, sanitizing end timestamp. Original end "
-            f"timestamp: {go_text.time_text(end)}, adjusted to: "
-            f"{go_text.time_text(start + 1)}"
-        )
+        warnings.append(names.negative_duration(start, end))
         end = start + 1
     trace_id = names.trace_id_text(span.trace_id)
     json = {
@@ -234,10 +222,7 @@ def _add_warnings(spans: list[_Shown]) -> None:
             f"skipping clock skew adjustment"
         )
     for position, delta in skews.deltas.items():
-        spans[position].warnings.append(
-            f"clock skew adjustment disabled; not applying calculated delta of "
-            f"{go_text.duration_text(delta)}"
-        )
+        spans[position].warnings.append(names.clock_skew(delta))
 
 
 def _parent(shown: _Shown) -> str:
@@ -257,9 +242,11 @@ def _host(tags: list[Tag]) -> str:
 
 
 def _adjust_tags(shown: _Shown) -> None:
-    moved = [tag for tag in shown.json["tags"] if tag["key"] in _OF_LIBRARY]
+    moved = [tag for tag in shown.json["tags"] if tag["key"] in names.OF_LIBRARY]
     kept = [
-        _address(tag) for tag in shown.json["tags"] if tag["key"] not in _OF_LIBRARY
+        _address(tag)
+        for tag in shown.json["tags"]
+        if tag["key"] not in names.OF_LIBRARY
     ]
     shown.json["tags"] = kept
     shown.tags = sorted([*map(_address, shown.tags), *moved], key=_order)
@@ -267,11 +254,10 @@ def _adjust_tags(shown: _Shown) -> None:
 
 def _address(tag: Tag) -> Tag:
     """Write the number of an IPv4 address as such."""
-    if tag["key"] not in _ADDRESSES or tag["type"] not in ("int64", "float64"):
+    if tag["key"] not in names.ADDRESSES or tag["type"] not in ("int64", "float64"):
         return tag
-    number = int(float(tag["value"])) & 0xFFFFFFFF
-    text = ".".join(str(byte) for byte in number.to_bytes(4, "big"))
-    return names.text_tag(tag["key"], text)
+    read = int if tag["type"] == "int64" else float
+    return names.text_tag(tag["key"], names.address(read(tag["value"])))
 
 
 def _adjust_references(shown: _Shown) -> None:

@@ -50,6 +50,18 @@ DERIVED: Final = frozenset(
     }
 )
 
+#: Attributes of a span that say what its process says.
+OF_LIBRARY: Final = frozenset(
+    {
+        "telemetry.sdk.language",
+        "telemetry.sdk.name",
+        "telemetry.sdk.version",
+        "telemetry.distro.name",
+        "telemetry.distro.version",
+    }
+)
+ADDRESSES: Final = frozenset({"ip", "peer.ipv4"})
+
 TYPES: Final = ("string", "bool", "int64", "float64", "binary")
 _SAFE = 2**53 - 1  # the largest integer that JavaScript counts to
 
@@ -101,3 +113,25 @@ def trace_id_text(trace_id: bytes) -> str:
     """Return a trace id as Jaeger writes it: 16 digits, where no more are needed."""
     text = trace_id.hex()
     return text[16:] if text.startswith("0" * 16) else text
+
+
+def address(number: float) -> str:
+    """Return the number of an IPv4 address as such."""
+    whole = int(number) if math.isfinite(number) else 0
+    return ".".join(map(str, (whole & 0xFFFFFFFF).to_bytes(4, "big")))
+
+
+def negative_duration(start: int, end: int) -> str:
+    """Return the warning of a span that ends no later than it begins."""
+    return (
+        f"Negative duration detected, sanitizing end timestamp. Original end timestamp: "
+        f"{go_text.time_text(end)}, adjusted to: {go_text.time_text(start + 1)}"
+    )
+
+
+def clock_skew(delta: int) -> str:
+    """Return the warning of a clock that is off by *delta* ns."""
+    return (
+        f"clock skew adjustment disabled; not applying calculated delta of "
+        f"{go_text.duration_text(delta)}"
+    )
