@@ -221,6 +221,24 @@ SESSION_END_REASON: Final = "hud.session.end_reason"
 HISTORY_INPUT: Final = "hud.history.input_count"  # messages in the chain
 HISTORY_OUTPUT: Final = "hud.history.output_count"
 
+# --- Of others: read where spans come from elsewhere, never written -------------
+SYSTEM_INSTRUCTIONS: Final = "gen_ai.system_instructions"
+OP_GENERATE_CONTENT: Final = "generate_content"
+OPERATION_DETAILS: Final = "gen_ai.client.inference.operation.details"  # an event
+PROMPT_EVENT: Final = "gen_ai.content.prompt"
+COMPLETION_EVENT: Final = "gen_ai.content.completion"
+CHOICE_EVENT: Final = "gen_ai.choice"
+MESSAGE_EVENTS: Final = {  # to the role that each is of
+    "gen_ai.system.message": "system",
+    "gen_ai.user.message": "user",
+    "gen_ai.assistant.message": "assistant",
+    "gen_ai.tool.message": "tool",
+}
+EVENT_CONTENT: Final = "gen_ai.event.content"
+OLD_PROMPT: Final = "gen_ai.prompt"  # followed by .N.role and the like, or JSON
+OLD_COMPLETION: Final = "gen_ai.completion"
+OLD_FUNCTIONS: Final = "llm.request.functions"
+
 # --- Fixed values ------------------------------------------------------------
 PHASE_SETUP: Final = "setup"
 PHASE_AGENT: Final = "agent"
