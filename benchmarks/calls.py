@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-import venv
 from collections.abc import Callable
 from http.server import ThreadingHTTPServer
 from importlib.metadata import version
@@ -25,6 +23,7 @@ from benchmarks.model import TOOLS, client, model_server
 from benchmarks.rounds import (
     Figures,
     cache_folder,
+    environment,
     lower,
     print_rows,
     race,
@@ -50,16 +49,9 @@ GOALS = {"call": "<= 1.18", "stream": "<= 1.20", "long": "<= 1.3 (reach)"}
 
 def python_of(peer: str) -> str:
     """Return the interpreter of a peer's environment, made where it is missing."""
-    openai = f"openai=={version('openai')}"
     folder = cache_folder("peers") / f"{peer}-{version('openai')}"
-    python = str(folder / "bin" / "python")
-    if not (folder / "ready").exists():
-        print(f"installing {peer} …", file=sys.stderr)
-        venv.create(folder, with_pip=True, clear=True)
-        command = [python, "-m", "pip", "install", "-q", openai, *PEERS[peer]]
-        subprocess.run([*command, "--disable-pip-version-check"], check=True)
-        (folder / "ready").touch()
-    return python
+    packages = [*PEERS[peer], f"openai=={version('openai')}"]
+    return str(environment(folder, packages) / "python")
 
 
 def provider() -> Any:

@@ -14,6 +14,7 @@ import random
 import statistics
 import subprocess
 import sys
+import venv
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -89,6 +90,18 @@ def cache_folder(name: str) -> Path:
     folder = cache / "hudtrace" / name
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def environment(folder: Path, packages: Sequence[str]) -> Path:
+    """Return the programs of an environment with *packages*, made where it is missing."""
+    programs = folder / "bin"
+    if not (folder / "ready").exists():
+        print(f"installing {packages[0]} …", file=sys.stderr)
+        venv.create(folder, with_pip=True, clear=True)
+        command = [str(programs / "python"), "-m", "pip", "install", "-q", *packages]
+        subprocess.run([*command, "--disable-pip-version-check"], check=True)
+        (folder / "ready").touch()
+    return programs
 
 
 def ratio(ours: Sequence[Figures], base: Sequence[Figures], key: str) -> str:
