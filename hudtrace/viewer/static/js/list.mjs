@@ -91,8 +91,9 @@ function HeadCell({ column, sort, onSort }) {
  *   label: string, columns?: {key: string, label: any, width: string, class?: string, sort?: string, title?: string}[],
  *   sort?: string, onSort?: (sort: string) => void, rowClass?: (index: number) => string,
  *   rowKey?: (index: number) => string, scope?: string, keys?: boolean,
- *   top?: number, onScrolled?: (top: number) => void, class?: string,
+ *   top?: number, least?: string, onScrolled?: (top: number) => void, class?: string,
  * }} props `row` gives the cells (role=gridcell); `top` is where to begin;
+ *   below `least` (a width) rows are scrolled sideways;
  *   `keys` false leaves the keyboard to others
  */
 export function VList(props) {
@@ -116,7 +117,7 @@ export function VList(props) {
   return html`<div class=${`vl ${props.class ?? ""}`} ref=${ref} role="grid" tabindex="0" aria-label=${props.label}
     aria-rowcount=${count + (head ? 1 : 0)} aria-colcount=${columns?.length}
     aria-activedescendant=${mounted ? `${id}-${selected}` : null} onScroll=${scrolled}
-    style=${{ "--cols": columns?.map((column) => column.width).join(" "), "--row": `${rowHeight}px` }}>
+    style=${{ "--cols": columns?.map((column) => column.width).join(" "), "--row": `${rowHeight}px`, "--least": props.least }}>
     ${head ? html`<${Head} columns=${columns} sort=${props.sort} onSort=${props.onSort} />` : null}
     <div class="vl-rows" role="rowgroup" style=${{ height: `${count * rowHeight}px` }}>
       ${rows(range, count, (index) => html`<div key=${props.rowKey?.(index) ?? index} id=${`${id}-${index}`}
@@ -128,7 +129,7 @@ export function VList(props) {
 }
 
 function clicked(event, index, onSelect) {
-  if (!event.target.closest("button, input, a")) onSelect?.(index);
+  if (!event.target.closest("button, input")) onSelect?.(index);
 }
 
 function rows([from, to], count, draw) {

@@ -1,5 +1,8 @@
+/** Every episode there is. */
+
+import { Explorer } from "../episodes/explorer.mjs";
 import { html } from "../html.mjs";
 
-export default function Page() {
-  return html`<div class="page"><h1>episodes</h1></div>`;
+export default function Episodes() {
+  return html`<h1 class="sr">Episodes</h1><${Explorer} />`;
 }

@@ -1,0 +1,38 @@
+/** What the episodes can be narrowed to, with how many there are of each. */
+
+import { number } from "../format.mjs";
+import { html, useState } from "../html.mjs";
+import { asksFor, toggled } from "./grammar.mjs";
+
+const FEW = 6;
+
+function Value({ facet, entry, most, q, onChange }) {
+  const value = String(entry.value);
+  const on = asksFor(q, facet.key, value);
+  return html`<li>
+    <button type="button" aria-pressed=${on} onClick=${() => onChange(toggled(q, facet.key, value), { push: true })} title=${value}>
+      <span class="share" style=${{ width: `${(entry.count / most) * 100}%` }}></span>
+      <span class="cut">${value}</span><small>${number(entry.count)}${entry.capped ? "+" : ""}</small>
+    </button>
+  </li>`;
+}
+
+function Facet({ facet, q, onChange }) {
+  const [all, setAll] = useState(false);
+  const most = Math.max(1, ...facet.values.map(({ count }) => count));
+  const shown = all ? facet.values : facet.values.slice(0, FEW);
+  return html`<section>
+    <h3>${facet.label}</h3>
+    <ul>${shown.map((entry) => html`<${Value} key=${entry.value} ...${{ facet, entry, most, q, onChange }} />`)}</ul>
+    ${facet.values.length > FEW && html`<button type="button" class="more" onClick=${() => setAll(!all)}>${all ? "fewer" : `${facet.values.length - FEW} more`}</button>`}
+  </section>`;
+}
+
+/** @param {{facets: any[], q: string, onChange: (q: string, options: {push?: boolean}) => void}} props */
+export function Facets({ facets, q, onChange }) {
+  const worth = facets.filter(({ values }) => values.length);
+  return html`<div class="facets">
+    ${worth.map((facet) => html`<${Facet} key=${facet.key} ...${{ facet, q, onChange }} />`)}
+    ${worth.length === 0 && html`<p class="mut">Nothing to narrow down.</p>`}
+  </div>`;
+}

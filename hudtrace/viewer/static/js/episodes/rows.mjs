@@ -1,0 +1,75 @@
+/** How an episode looks in a list: in columns, or in two lines where there is no room. */
+
+import { RewardChip, StatusIcon } from "../bits.mjs";
+import { ago, args, clock, cost, costReason, duration, number, tokens, utc } from "../format.mjs";
+import { html } from "../html.mjs";
+
+export const COLUMNS = [
+  { key: "mark", label: "", width: "14px" },
+  { key: "status", label: html`<span class="sr">Status</span>`, width: "16px" },
+  { key: "reward", label: "Reward", width: "60px", sort: "reward" },
+  { key: "episode", label: "Episode", width: "minmax(220px, 1fr)" },
+  { key: "model", label: "Model", width: "minmax(90px, 150px)" },
+  { key: "variant", label: "Variant", width: "minmax(60px, 96px)" },
+  { key: "turns", label: "Turns", width: "46px", class: "num", sort: "turns" },
+  { key: "calls", label: "Calls", width: "58px", class: "num", sort: "calls", title: "tool calls, and how many of them failed" },
+  { key: "tokens", label: "Tokens", width: "58px", class: "num", sort: "tokens" },
+  { key: "cost", label: "Cost", width: "62px", class: "num", sort: "cost" },
+  { key: "dur", label: "Time", width: "62px", class: "num", sort: "dur" },
+  { key: "started", label: "Started", width: "72px", class: "num", sort: "started" },
+];
+
+const all = (episode) =>
+  episode.input_tokens === null && episode.output_tokens === null ? null : (episode.input_tokens ?? 0) + (episode.output_tokens ?? 0);
+
+/** Why an episode has no reward. */
+const unscored = (episode) => {
+  if (episode.state === "running") return "still running";
+  if (episode.outcome && episode.outcome !== "scored") return `not scored: ${episode.outcome.replaceAll("_", " ")}`;
+  return "not scored";
+};
+
+function Mark({ marked, onMark, episode }) {
+  return html`<input type="checkbox" class="mark" tabindex="-1" checked=${marked} aria-label=${`Mark ${episode.label}`} title="Mark (x)" onChange=${onMark} />`;
+}
+
+function Name({ episode, href }) {
+  const { env, scenario } = episode;
+  const named = scenario ? (env ? `${env}:${scenario}` : scenario) : null;
+  const odd = episode.state === "done" && episode.outcome && episode.outcome !== "scored" ? episode.outcome : episode.stopped_by && `stopped: ${episode.stopped_by}`;
+  return html`<a class="stretched" tabindex="-1" href=${href} title=${episode.label}>${named
+    ? html`<b>${named}</b> <span class="mut">${args(episode.args)}</span>`
+    : html`<b>${episode.label}</b>`}</a>${odd && html` <span class="tag">${odd.replaceAll("_", " ")}</span>`}`;
+}
+
+const Status = ({ episode: { state, outcome, reward } }) => html`<${StatusIcon} ...${{ state, outcome, reward }} />`;
+
+const Calls = ({ episode }) => html`${number(episode.tool_calls)}${episode.tool_errors > 0 && html` <span class="bad" title=${`${episode.tool_errors} failed`}>!${episode.tool_errors}</span>`}`;
+
+/** The cells of an episode, in the order of COLUMNS. */
+export function cells(episode, { marked, onMark, href }) {
+  if (!episode) return html`<span role="gridcell" class="mut wide">…</span>`;
+  return html`<span role="gridcell"><${Mark} ...${{ marked, onMark, episode }} /></span>
+    <span role="gridcell"><${Status} episode=${episode} /></span>
+    <span role="gridcell"><${RewardChip} value=${episode.reward} why=${episode.reward === null ? unscored(episode) : null} /></span>
+    <span role="gridcell" class="name"><${Name} episode=${episode} href=${href} /></span>
+    <span role="gridcell" class="mut" title=${episode.model}>${episode.model ?? "–"}</span>
+    <span role="gridcell" class="mut" title=${episode.variant}>${episode.variant ?? ""}</span>
+    <span role="gridcell" class="num">${number(episode.turns)}</span>
+    <span role="gridcell" class="num"><${Calls} episode=${episode} /></span>
+    <span role="gridcell" class="num" title=${tokenTitle(episode)}>${tokens(all(episode))}</span>
+    <span role="gridcell" class="num" title=${costReason(episode)}>${cost(episode.cost)}</span>
+    <span role="gridcell" class="num">${duration(episode.seconds)}</span>
+    <span role="gridcell" class="num mut" title=${`${clock(episode.started)} · ${utc(episode.started)}`}>${ago(episode.started)}</span>`;
+}
+
+const tokenTitle = (episode) => `${number(episode.input_tokens)} in, ${number(episode.output_tokens)} out`;
+
+/** The same in two lines, as one cell. */
+export function lines(episode, { href }) {
+  if (!episode) return html`<span role="gridcell" class="mut">…</span>`;
+  return html`<div role="gridcell" class="two-lines">
+    <div><${Status} episode=${episode} /><${RewardChip} value=${episode.reward} why=${episode.reward === null ? unscored(episode) : null} /><span class="cut"><${Name} episode=${episode} href=${href} /></span></div>
+    <div class="mut"><span class="cut">${[episode.model, `${number(episode.turns)} turns`, `${tokens(all(episode))} tokens`, cost(episode.cost), duration(episode.seconds)].filter(Boolean).join(" · ")}</span><span title=${utc(episode.started)}>${ago(episode.started)}</span></div>
+  </div>`;
+}
