@@ -22,6 +22,8 @@ COMMANDS = {
     "ls": ("listing", "list the newest episodes"),
     "show": ("show", "show an episode: its span tree and its conversation"),
     "view": ("view", "show every trace in the browser, live, and receive more"),
+    "export": ("exporting", "write an episode or a job for other programs, or to read"),
+    "import": ("importing", "add traces from files: OTLP, Jaeger, our own exports"),
     "forward": ("forward", "send what waits in the store to its backends"),
     "store": ("maintenance", "look after the store"),
     "up": ("stack", "start a collector and a Jaeger on this machine, in Docker"),
