@@ -33,6 +33,7 @@ class Episode(NamedTuple):
     args: str | None
     task_id: str | None
     job_id: str | None
+    group_id: str | None
     model: str | None
     agent: str | None
     variant: str | None
@@ -182,7 +183,7 @@ def episodes(
             f'"end" IS NULL AND lower(hex(trace_id)) {negated} IN '
             f"(SELECT value FROM json_each(?))"
         )
-        values.append(json.dumps(sorted(_open_traces(db))))
+        values.append(json.dumps(sorted(running_traces(db))))
     if below is not None:
         more.append("reward < ?")
         values.append(below)
@@ -194,7 +195,7 @@ def episodes(
     ).fetchall()
     found = [Episode(row[0].hex(), *row[1:]) for row in rows]
     if any(each.end is None for each in found):
-        running = _open_traces(db)
+        running = running_traces(db)
         found = [_with_state(each, running) for each in found]
     return found
 
@@ -206,7 +207,7 @@ def outcomes(db: sqlite3.Connection) -> dict[str, int]:
         "WHERE outcome IS NOT NULL GROUP BY outcome"
     )
     found = dict(rows.fetchall())
-    running = _open_traces(db)
+    running = running_traces(db)
     for trace_id, end in db.execute(
         'SELECT trace_id, "end" FROM episodes WHERE outcome IS NULL'
     ):
@@ -215,6 +216,20 @@ def outcomes(db: sqlite3.Connection) -> dict[str, int]:
             state = "running" if trace_id.hex() in running else "interrupted"
         found[state] = found.get(state, 0) + 1
     return found
+
+
+def episodes_of(db: sqlite3.Connection, trace_ids: Sequence[str]) -> list[Episode]:
+    """Return the episodes of *trace_ids*, in that order, without those that are gone."""
+    rows = db.execute(
+        f"{_SELECT_EPISODE} WHERE trace_id IN ({','.join('?' * len(trace_ids))})",
+        [bytes.fromhex(trace_id) for trace_id in trace_ids],
+    ).fetchall()
+    running = running_traces(db) if any(row[3] is None for row in rows) else set()
+    found = {
+        row[0]: _with_state(Episode(row[0].hex(), *row[1:]), running) for row in rows
+    }
+    keys = map(bytes.fromhex, trace_ids)
+    return [found[key] for key in keys if key in found]
 
 
 def find_traces(db: sqlite3.Connection, prefix: str, limit: int = 10) -> list[str]:
@@ -243,7 +258,7 @@ def episode(db: sqlite3.Connection, trace_id: str) -> Episode | None:
     if row is None:
         return None
     found = Episode(row[0].hex(), *row[1:])
-    return found if found.end is not None else _with_state(found, _open_traces(db))
+    return found if found.end is not None else _with_state(found, running_traces(db))
 
 
 def spans(db: sqlite3.Connection, trace_id: str) -> list[StoredSpan]:
@@ -359,7 +374,8 @@ def _where(filters: dict[str, Any]) -> tuple[str, list[Any]]:
     return f"WHERE {conditions}", list(chosen.values())
 
 
-def _open_traces(db: sqlite3.Connection) -> set[str]:
+def running_traces(db: sqlite3.Connection) -> set[str]:
+    """Return the traces with open spans of processes that are alive."""
     alive = [writer.id for writer in writers(db) if writer.alive]
     if not alive:
         return set()
