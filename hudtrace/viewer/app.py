@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.util
+import importlib
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +74,7 @@ def _spoken(viewer: Viewer) -> list[Route]:
     found: list[Route] = []
     if viewer.receiver is not None:
         found += receiver.routes(viewer.receiver)
-    if importlib.util.find_spec("hudtrace.viewer.jaeger_api") is not None:
+    with contextlib.suppress(ImportError):
         found += importlib.import_module("hudtrace.viewer.jaeger_api").routes(viewer)
     return found
 

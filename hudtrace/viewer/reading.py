@@ -11,7 +11,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +23,7 @@ Answer = TypeVar("Answer")
 _THREADS = 4
 _BUSY_SECONDS = 2.0  # that another process may keep us from reading
 _LONGEST = 30.0  # seconds for one answer
+_KEPT = 4  # of what takes long to make, in each thread
 _STEPS = 20_000  # of SQLite between two looks at the clock
 
 
@@ -34,6 +35,7 @@ class Reading:
         self.identity = identity(path)
         self._empty: Store | None = None
         self._until = 0.0
+        self._kept: dict[Hashable, Any] = {}
         self.db = self._open()
         self.db.set_progress_handler(self._is_late, _STEPS)
 
@@ -56,6 +58,16 @@ class Reading:
             return question(self)
         finally:
             self.db.execute("ROLLBACK")
+
+    def kept(self, key: Hashable, make: Callable[[], Answer]) -> Answer:
+        """Return what was made for *key* before, or make it; the last few are kept."""
+        found: Any = self._kept.pop(key, None)
+        if found is None:
+            found = make()
+        self._kept[key] = found
+        if len(self._kept) > _KEPT:
+            del self._kept[next(iter(self._kept))]
+        return found  # type: ignore[no-any-return]
 
     def interrupt(self) -> None:
         """Have the answer that is being made fail at once."""
