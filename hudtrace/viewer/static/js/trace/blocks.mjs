@@ -1,0 +1,137 @@
+/** The blocks of a conversation: calls of models with what is new in them, and rewards. */
+
+import { get } from "../api.mjs";
+import { CopyButton, Problem, RewardChip } from "../bits.mjs";
+import { clock, cost, count, durationNs, number, tokens } from "../format.mjs";
+import { html, memo, useContext, useState } from "../html.mjs";
+import { Part, ReadMark, Said, Shared, ToolCall, isIn } from "./parts.mjs";
+import { messageText, textsOf } from "./words.mjs";
+
+/** @param {{item: import("./items.mjs").Item}} props */
+export const Block = memo(function Block({ item }) {
+  if (item.kind === "call") return html`<${Call} item=${item} />`;
+  if (item.kind === "tool") return html`<${ToolCall} part=${{ ...item.part, span_id: item.span_id }} />`;
+  if (item.kind === "reward") return html`<${Reward} item=${item} />`;
+  if (item.kind === "error") return html`<${Failure} error=${item} />`;
+  return html`<${Given} item=${item} />`;
+});
+
+/** The prompt or the answer of the scenario. */
+function Given({ item }) {
+  const words = item.kind === "prompt" ? "prompt" : "answer";
+  return html`<article class=${`given ${words}`} data-span=${item.span_id} aria-label=${words}>
+    <div class="who">${words}</div>
+    <div class="what">${item.parts.map((part, i) => html`<${Part} key=${i} part=${part} />`)}</div>
+  </article>`;
+}
+
+/** One call of a model: only the messages that it was the first to have. */
+function Call({ item }) {
+  const { needle } = useContext(Shared);
+  const graders = item.phase === "grade";
+  const [open, setOpen] = useState(!graders);
+  const history = useHistory(item);
+  const shown = open || textsOf(item).some((text) => isIn(needle, text));
+  return html`<article class=${`call ${item.phase ?? ""}`} data-span=${item.span_id} data-thread=${graders ? null : item.thread || null}
+    aria-label=${`call of ${item.model ?? item.name}${item.turn ? `, turn ${item.turn}` : ""}`}>
+    ${item.rewritten_at != null && html`<p class="rewritten" role="note"><span>history rewritten here: the first ${count(item.rewritten_at, "message")} kept, what followed them left out</span></p>`}
+    <${CallHead} item=${item} shown=${shown} history=${history} onFold=${graders ? () => setOpen(!open) : null} />
+    ${history.state && html`<${History} history=${history} />`}
+    ${shown && item.new.map((message) => html`<${Message} key=${message.n} message=${message} />`)}
+    ${item.error && html`<${Failure} error=${item.error} />`}
+  </article>`;
+}
+
+function CallHead({ item, shown, history, onFold }) {
+  const facts = [
+    item.duration == null ? null : durationNs(item.duration),
+    item.input_tokens == null && item.output_tokens == null ? null : `${tokens(item.input_tokens)} → ${tokens(item.output_tokens)} tokens`,
+    item.cost == null ? null : cost(item.cost),
+    finish(item.finish_reasons),
+  ].filter(Boolean);
+  return html`<header class="call-line" title=${item.start ? clock(item.start) : null}>
+    ${onFold && html`<button type="button" class="quiet" aria-expanded=${shown} onClick=${onFold}>${shown ? "▾" : "▸"} grader</button>`}
+    ${item.phase === "setup" && html`<span class="tag">set-up</span>`}
+    ${item.turn != null && html`<b>turn ${number(item.turn)}</b>`}
+    <span class="model">${item.model ?? item.name}</span>
+    ${item.thread > 0 && item.phase !== "grade" && html`<span class="tag thread">thread ${item.thread + 1}</span>`}
+    ${item.state !== "done" && html`<span class=${`tag ${item.state}`}>${item.state}</span>`}
+    ${item.incomplete && html`<span class="tag warn">answer ${item.incomplete}</span>`}
+    <small class="mut num">${facts.join(" · ")}</small>
+    ${item.history > 0 && html`<button type="button" class="quiet new" aria-expanded=${Boolean(history.state)} onClick=${history.toggle}
+      title="Show the whole history that the model was given">+${item.new.length} new of ${number(item.history + item.new.length)}</button>`}
+    <span class="fill"></span>
+    <${ReadMark} span=${item.span_id} />
+  </header>`;
+}
+
+/** Why the model stopped, unless it is what one expects. */
+function finish(reasons) {
+  const odd = (reasons ?? []).filter((r) => !["stop", "tool_calls", "tool_call", "tool_use", "end_turn"].includes(r));
+  return odd.length ? odd.join(", ") : null;
+}
+
+const SOME = 30;
+
+/** The messages that a call was given, the newest first to be there. */
+function useHistory(item) {
+  const { id } = useContext(Shared);
+  const [state, setState] = useState(null);
+  const load = async (from, until) => {
+    const path = `/trace/${id}/span/${item.span_id}/messages?from=${from}&limit=${until - from}`;
+    try {
+      const answer = await get(path);
+      setState((old) => ({ from, total: answer.total, messages: [...answer.messages, ...(old?.messages ?? [])] }));
+    } catch (error) {
+      setState({ error });
+    }
+  };
+  const more = (before) => load(Math.max(0, before - SOME), before);
+  return { state, more, toggle: () => (state ? setState(null) : more(item.history)) };
+}
+
+/** The whole history of a call, as far as it was asked for. */
+function History({ history }) {
+  const { state, more } = history;
+  if (state.error) return html`<${Problem} error=${state.error} />`;
+  return html`<div class="history-all" role="group" aria-label="What the call was given" tabindex="0">
+    ${state.from > 0 && html`<button type="button" onClick=${() => more(state.from)}>${number(state.from)} earlier messages</button>`}
+    ${state.messages.map((message, i) => html`<${Message} key=${state.from + i} message=${message} anchor=${false} />`)}
+  </div>`;
+}
+
+function Message({ message, anchor = true }) {
+  return html`<div class=${`message ${message.role}`} id=${anchor ? `m${message.n}` : null}>
+    <div class="who">${message.role}${anchor && html` <a href=${`#m${message.n}`} aria-label=${`Message ${message.n}`}>${message.n}</a>`}</div>
+    <div class="what">${message.parts.map((part, i) => html`<${Part} key=${i} part=${part} />`)}</div>
+    ${anchor && html`<${CopyButton} text=${() => messageText(message)} label="Copy the message" />`}
+  </div>`;
+}
+
+/** A verdict at its place in the conversation. */
+function Reward({ item }) {
+  const { pick } = useContext(Shared);
+  const by = [item.kind_of, item.evaluator].filter(Boolean).join(" ");
+  const read = item.read ?? [];
+  return html`<article class=${`verdict ${item.effective === false ? "old" : ""}`} data-span=${item.span_id} aria-label=${`reward ${item.name}`}>
+    <div class="who">${item.name}</div>
+    <div class="what">
+      <p><${RewardChip} value=${item.value} /> ${item.label && html`<b>${item.label}</b>`}
+        <span class="mut"> ${by && `by ${by}`}${item.late ? ", given later" : ""}${item.effective === false ? ", superseded" : ""}</span></p>
+      ${item.explanation && html`<${Said} text=${item.explanation} />`}
+      ${read.length > 0 && html`<p class="reads"><span class="mut">the grader read </span>
+        ${read.slice(0, 12).map((span, i) => html`<button type="button" key=${span} class="quiet" onClick=${() => pick(span)}>span ${i + 1}</button>`)}
+        ${read.length > 12 && html`<span class="mut"> and ${read.length - 12} more</span>`}</p>`}
+    </div>
+  </article>`;
+}
+
+/** An error with its traceback. */
+export function Failure({ error, open = true }) {
+  return html`<div class="failure" data-span=${error.span_id ?? null} role="group" aria-label="error">
+    <p class="said"><b>${error.type}</b>${error.message ? `: ${error.message}` : ""}</p>
+    ${error.stacktrace && html`<details open=${open}><summary>Traceback</summary>
+      <div class="said code" tabindex="0">${error.stacktrace}</div>
+      <${CopyButton} text=${error.stacktrace} label="Copy the traceback" /></details>`}
+  </div>`;
+}

@@ -1,0 +1,107 @@
+/** Finding in the whole episode, also in what is not on the page yet. */
+
+import { html, useEffect, useMemo, useRef, useState } from "../html.mjs";
+import { number } from "../format.mjs";
+import { titleOf } from "./spans.mjs";
+import { occurrences } from "./words.mjs";
+
+const MOST = 10_000;
+
+/** Where *needle* is in the conversation as far as it is known: [{index, nth}]. */
+export function hitsInItems(items, needle) {
+  const hits = [];
+  for (const item of items) {
+    const n = occurrences(item, needle);
+    for (let nth = 0; nth < n && hits.length < MOST; nth++) hits.push({ index: item.index, nth });
+  }
+  return hits;
+}
+
+/** The spans that *needle* is in the name of. */
+export function hitsInSpans(rows, needle) {
+  const has = ({ span }) => `${span.name} ${titleOf(span)} ${span.id}`.toLowerCase().includes(needle);
+  return rows.filter(has).map(({ span }) => ({ span: span.id }));
+}
+
+/**
+ * The hits of what is searched for, and which of them one is at.
+ * @param {{needle: string, items: any, rows: any[], inSpans: boolean, onHit: Function}} options
+ */
+export function useFind({ needle, items, rows, inSpans, onHit }) {
+  const [at, setAt] = useState(-1);
+  useEffect(() => {
+    setAt(-1);
+    if (!needle || inSpans) return undefined;
+    let ended = false;
+    items.all(() => ended);
+    return () => (ended = true);
+  }, [needle, inSpans, items]);
+  const hits = useMemo(() => {
+    if (!needle) return [];
+    return inSpans ? hitsInSpans(rows, needle) : hitsInItems(items.known(), needle);
+  }, [needle, inSpans, inSpans ? rows : items.version]);
+  const go = (step) => {
+    if (!hits.length) return;
+    const next = at < 0 ? (step > 0 ? 0 : hits.length - 1) : (at + step + hits.length) % hits.length;
+    setAt(next);
+    onHit(hits[next]);
+  };
+  const first = hits.length > 0 && at < 0;
+  useEffect(() => {
+    if (first) go(1);
+  }, [first]);
+  return { hits, at: Math.min(at, hits.length - 1), hit: hits[at] ?? null, go, complete: inSpans || items.complete };
+}
+
+/** @param {{text: string, find: any, onText: Function, onClose: Function}} props */
+export function FindBar({ text, find, onText, onClose }) {
+  const input = useRef(null);
+  useEffect(() => {
+    input.current.focus();
+    input.current.select();
+  }, []);
+  const keyed = (event) => {
+    if (event.key === "Escape") onClose();
+    else if (event.key === "Enter") find.go(event.shiftKey ? -1 : 1);
+    else return;
+    event.preventDefault();
+  };
+  const total = `${number(find.hits.length)}${find.hits.length >= MOST ? "+" : ""}${find.complete ? "" : "…"}`;
+  return html`<div class="find-bar" role="search">
+    <input ref=${input} type="search" aria-label="Find in the episode" placeholder="Find in the episode" value=${text} onInput=${(e) => onText(e.target.value)} onKeyDown=${keyed} />
+    <span class="mut num" role="status">${text ? (find.hits.length ? `${number(find.at + 1)} of ${total}` : find.complete ? "not found" : "looking …") : ""}</span>
+    <button type="button" class="quiet" aria-label="Previous hit" title="Shift+Enter" onClick=${() => find.go(-1)}>▴</button>
+    <button type="button" class="quiet" aria-label="Next hit" title="Enter" onClick=${() => find.go(1)}>▾</button>
+    <button type="button" class="quiet" aria-label="Close the search" title="Esc" onClick=${onClose}>✕</button>
+  </div>`;
+}
+
+/** Mark every hit that is drawn, and the one that one is at; no node is added. */
+export function highlight(box, needle, hit) {
+  if (!globalThis.CSS?.highlights) return null;
+  CSS.highlights.delete("found");
+  CSS.highlights.delete("found-here");
+  if (!box || !needle) return null;
+  const ranges = [...box.querySelectorAll(".said, .markdown")].flatMap((element) => rangesIn(element, needle));
+  CSS.highlights.set("found", new Highlight(...ranges));
+  const block = hit && box.querySelector(`.block[data-index="${hit.index}"]`);
+  const inside = block ? ranges.filter((range) => block.contains(range.startContainer)) : [];
+  const here = inside[Math.min(hit?.nth ?? 0, inside.length - 1)] ?? null;
+  if (here) CSS.highlights.set("found-here", new Highlight(here));
+  return here;
+}
+
+function rangesIn(element, needle) {
+  const found = [];
+  const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    const text = node.data.toLowerCase();
+    for (let at = text.indexOf(needle); at >= 0 && found.length < 500; at = text.indexOf(needle, at + needle.length)) {
+      const range = new Range();
+      range.setStart(node, at);
+      range.setEnd(node, at + needle.length);
+      found.push(range);
+    }
+  }
+  return found;
+}
