@@ -98,8 +98,11 @@ function Side({ wide, drawer, close, children }) {
   <//>`;
 }
 
-/** @param {{base?: string, path?: string, hide?: string[]}} props *base* is a filter that always holds */
-export function Explorer({ base = "", path = "/", hide = [] }) {
+/**
+ * @param {{base?: string, path?: string, hide?: string[], figures?: boolean}} props
+ *   *base* is a filter that always holds, *hide* names facets
+ */
+export function Explorer({ base = "", path = "/", hide = [], figures = true }) {
   const [get, set] = useQuery();
   const q = get("q", "");
   const sort = get("sort", SORT);
@@ -146,7 +149,7 @@ export function Explorer({ base = "", path = "/", hide = [] }) {
       ${!wide && html`<button type="button" onClick=${() => setDrawer(true)}><${Icon} name="filter" />Narrow down</button>`}
       <${FilterBox} q=${q} errors=${found.wrong} facets=${facets} onChange=${change} onLeave=${focusList} />
     </div>
-    ${listing && html`<${Summary} summary=${listing.head.summary} total=${listing.total + listing.fresh} capped=${listing.head.total_capped} q=${q} path=${path} />`}
+    ${listing && (figures || q) && html`<${Summary} summary=${listing.head.summary} total=${listing.total + listing.fresh} capped=${listing.head.total_capped} q=${q} path=${path} />`}
     <div class="below">
       <${Side} wide=${wide} drawer=${drawer} close=${() => setDrawer(false)}><${Facets} facets=${facets} q=${q} onChange=${change} /><//>
       <div class=${`table ${found.loading || found.wrong.length ? "stale" : ""}`} ref=${table} aria-busy=${found.loading}>

@@ -1,0 +1,38 @@
+/** Lists that come in pages, each with the cursor of the next. */
+
+import { get, query } from "./api.mjs";
+import { useCallback, useEffect, useReducer, useRef } from "./html.mjs";
+
+/**
+ * @param {string|null} path of the list; null asks for nothing
+ * @param {object} parameters of the query
+ * @param {string} field in which the answer has its rows
+ */
+export function usePaged(path, parameters, field = "rows") {
+  const [, changed] = useReducer((n) => n + 1, 0);
+  const [turn, refresh] = useReducer((n) => n + 1, 0);
+  const wanted = path && path + query({ limit: 100, ...parameters });
+  const state = useRef({ rows: null, first: null, cursor: null, error: null, busy: false }).current;
+  const current = useRef(wanted);
+  current.current = wanted;
+  const load = useCallback(async (address, cursor) => {
+    state.busy = true;
+    changed();
+    try {
+      const answer = await get(cursor ? `${address}&cursor=${encodeURIComponent(cursor)}` : address);
+      if (current.current !== address) return;
+      state.rows = cursor ? [...state.rows, ...answer[field]] : answer[field];
+      Object.assign(state, { cursor: answer.cursor ?? null, error: null, busy: false });
+      if (!cursor) state.first = answer;
+    } catch (error) {
+      if (current.current === address) Object.assign(state, { error, busy: false });
+    }
+    changed();
+  }, []);
+  useEffect(() => {
+    if (wanted) load(wanted, null);
+    else Object.assign(state, { rows: null, first: null, cursor: null, error: null, busy: false });
+  }, [wanted, turn]);
+  const more = () => state.cursor && !state.busy && load(current.current, state.cursor);
+  return { ...state, more, refresh };
+}
