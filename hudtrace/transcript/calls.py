@@ -7,7 +7,9 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hudtrace.messages import Message, Part
+from hudtrace.messages import Message
+from hudtrace.transcript import loose
+from hudtrace.transcript.received import Received
 from hudtrace.transcript.rows import Row
 
 
@@ -40,9 +42,12 @@ class Messages:
     def __init__(self, db: sqlite3.Connection, trace_id: str) -> None:
         self.db = db
         self.trace_id = trace_id
+        self.received = Received(db, trace_id)
 
     def parent(self, node: bytes) -> tuple[bytes | None, bytes] | None:
         """Return the parent and the message of a node."""
+        if node in self.received.nodes:
+            return self.received.nodes[node]
         row = self.db.execute(
             "SELECT parent, message FROM nodes WHERE hash = ?", (node,)
         ).fetchone()
@@ -50,6 +55,8 @@ class Messages:
 
     def href(self, key: bytes) -> str:
         """Return where the whole message is to be had."""
+        if key in self.received.places:
+            return self.received.href(key)
         return f"/api/hud/v1/message/{key.hex()}"
 
     def bodies(self, hashes: Sequence[bytes]) -> dict[bytes, bytes]:
@@ -68,7 +75,8 @@ class Messages:
 
     def read(self, hashes: Sequence[bytes]) -> dict[bytes, Message]:
         """Return messages by their hashes; one that is gone is left out."""
-        return {key: _message(body) for key, body in self.bodies(hashes).items()}
+        found = {key: _message(body) for key, body in self.bodies(hashes).items()}
+        return found | self.received.read(hashes)
 
     def asking(self, hashes: Sequence[bytes]) -> dict[bytes, Message]:
         """Return those that ask for tool calls, without a look at tools' results."""
@@ -83,19 +91,25 @@ class Messages:
                 (*some, b'"role":"tool"', b'"tool_call"'),
             )
             found.update((key, _message(body)) for key, body in rows)
-        return found
+        return found | self.received.asking(hashes)
 
 
 def _message(body: bytes) -> Message:
-    """Return a stored message; what is none becomes one, as text."""
+    """Return a stored message; what has another form is brought into ours."""
     try:
-        message = json.loads(body)
+        given = json.loads(body)
     except (ValueError, RecursionError):
-        message = body.decode("utf-8", "replace")
-    if not isinstance(message, dict):
-        part: Part = {"type": "text", "content": str(message)}
-        return {"role": "unknown", "parts": [part]}
-    given = message.get("parts")
-    listed = given if isinstance(given, list) else []
-    parts = [part for part in listed if isinstance(part, dict)]
-    return Message(role=str(message.get("role")), parts=parts)  # type: ignore[typeddict-item]
+        given = body.decode("utf-8", "replace")
+    parts = given.get("parts") if isinstance(given, dict) else None
+    if not isinstance(parts, list) or not all(map(_is_ours, parts)):
+        return loose.message(given, "unknown")
+    return Message(role=str(given.get("role")), parts=parts)
+
+
+def _is_ours(part: object) -> bool:
+    """Say whether a part is as our own dialects write it."""
+    if not isinstance(part, dict) or not isinstance(part.get("type"), str):
+        return False
+    if part["type"] == "tool_call_response":
+        return "response" in part
+    return part["type"] != "tool_call" or isinstance(part.get("arguments"), dict)

@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 from hudtrace import semconv
 from hudtrace.messages import text_of
 from hudtrace.store import queries
+from hudtrace.transcript import foreign
 from hudtrace.transcript.calls import Call, Messages
+from hudtrace.transcript.history import history as history
 from hudtrace.transcript.items import Items
 from hudtrace.transcript.rows import Row, detail, rows
 from hudtrace.transcript.threads import Threads
 from hudtrace.transcript.toolcalls import ToolCalls
-
-_MODEL_CALLS = frozenset({semconv.OP_CHAT, semconv.OP_TEXT_COMPLETION})
 
 
 class Entry(NamedTuple):
@@ -68,8 +68,8 @@ class Transcript:
 
 def read(db: sqlite3.Connection, trace_id: str) -> Transcript:
     """Return the skeleton of a trace; an empty one if the store has no such trace."""
-    spans = rows(db, trace_id)
     source = Messages(db, trace_id)
+    spans = source.received.adopt(rows(db, trace_id))
     calls = [Call(row) for row in spans if _is_call(row)]
     threads = Threads(source, spans)
     for call in calls:
@@ -92,7 +92,7 @@ def page(
 
 
 def _is_call(row: Row) -> bool:
-    return row.node is not None or row.operation in _MODEL_CALLS
+    return row.node is not None or row.operation in foreign.OPERATIONS
 
 
 def _entries(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from hudtrace import semconv
 from hudtrace.store.decode import Decoded
 from hudtrace.store.queries import Verdict
-from hudtrace.transcript import parts
+from hudtrace.transcript import foreign, parts
 from hudtrace.transcript.calls import Call, Messages
 from hudtrace.transcript.parts import Plain
 from hudtrace.transcript.rows import Row, detail
@@ -94,7 +93,7 @@ class Items:
         if part.get("type") != "tool_call":
             return parts.part(part, href, place)
         call_id = str(part.get("id"))
-        made = _tool_call(part.get("id"), part.get("name"), part.get("arguments"), href)
+        made = parts.tool_call(part, href)
         row = self._tools.span_of(call, call_id)
         if row is not None:
             made |= _done(row)
@@ -113,24 +112,22 @@ class Items:
 
     def _tool(self, row: Row) -> Plain:
         known = self._detail(row.span_id)
-        attributes = known.attributes
-        arguments = attributes.get(semconv.TOOL_CALL_ARGUMENTS)
-        name = attributes.get(semconv.TOOL_NAME) or tool_name(row)
-        given = _loaded(arguments)
-        part = _tool_call(row.call_id, name, given, self._span_href(row.span_id))
+        tool = foreign.tool_of(known.attributes)
+        name, given = (tool.name, tool.arguments) if tool else (tool_name(row), None)
+        asked = {"id": row.call_id, "name": name, "arguments": given}
+        part = parts.tool_call(asked, self._span_href(row.span_id))
         part |= {**_done(row), "result": self._result(row, known)}
         return {**_span(row), "error": _error(row, known), "part": part}
 
     def _result(self, row: Row, known: Decoded) -> Plain | None:
-        result = known.attributes.get(semconv.TOOL_CALL_RESULT)
+        tool = foreign.tool_of(known.attributes)
+        result = None if tool is None else tool.result
         if result is None and row.status == 2:
             result = (_error(row, known) or {}).get("message")
         if result is None:
             return None
-        return {
-            "parts": [parts.text(str(result), self._span_href(row.span_id))],
-            "n": None,
-        }
+        href = self._span_href(row.span_id)
+        return {"parts": parts.response(result, href, ""), "n": None}
 
     # The episode -------------------------------------------------------------
 
@@ -183,23 +180,6 @@ def _span(row: Row) -> Plain:
     }
 
 
-def _tool_call(call_id: Any, name: Any, arguments: Any, href: str) -> Plain:
-    shown = parts.cut_data(arguments)
-    made: Plain = {
-        "type": "tool_call",
-        "id": call_id,
-        "name": name,
-        "arguments": shown,
-        "span_id": None,
-        "duration": None,
-        "error": False,
-        "result": None,
-    }
-    if parts.is_cut(shown):
-        made["href"] = href
-    return made
-
-
 def _done(row: Row) -> Plain:
     duration = None if row.end is None else row.end - row.start
     return {"span_id": row.span_id, "duration": duration, "error": row.status == 2}
@@ -220,10 +200,3 @@ def _error(row: Row, known: Decoded) -> Plain | None:
         "message": parts.cut_data(message),
         "stacktrace": parts.cut_data(raised.get(semconv.EXCEPTION_STACKTRACE)),
     }
-
-
-def _loaded(arguments: Any) -> Any:
-    try:
-        return json.loads(arguments)
-    except (TypeError, ValueError):
-        return arguments

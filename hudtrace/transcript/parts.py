@@ -9,13 +9,46 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from hudtrace.messages import encodable_data, named_numbers, parts_in
+from hudtrace.messages import Message, encodable_data, named_numbers, parts_in
 
 API = "/api/hud/v1"
 CUT = 20_480  # characters of a text that are shown
 HEAD = 2_048  # of a text within data
 
 Plain = dict[str, Any]
+
+
+def message(given: Message, href: str, n: int, *, output: bool) -> Plain:
+    """Return a whole message as plain data, the responses of tools where they are."""
+    listed = []
+    for place, each in enumerate(given["parts"]):
+        if each.get("type") == "tool_call":
+            listed.append(tool_call(each, href))
+        elif each.get("type") == "tool_call_response":
+            inner = response(each.get("response"), href, str(place))
+            listed.append({"type": each["type"], "id": each.get("id"), "parts": inner})
+        else:
+            listed.append(part(each, href, str(place)))
+    role = cut_data(given["role"])
+    return {"n": n, "role": role, "output": output, "parts": listed}
+
+
+def tool_call(given: Mapping[str, Any], href: str) -> Plain:
+    """Return what was asked of a tool; nothing is known yet of what became of it."""
+    arguments = cut_data(given.get("arguments"))
+    made: Plain = {
+        "type": "tool_call",
+        "id": given.get("id"),
+        "name": given.get("name"),
+        "arguments": arguments,
+        "span_id": None,
+        "duration": None,
+        "error": False,
+        "result": None,
+    }
+    if is_cut(arguments):
+        made["href"] = href
+    return made
 
 
 def part(given: Mapping[str, Any], href: str, place: str) -> Plain:
@@ -56,8 +89,11 @@ def response(given: Any, href: str, place: str) -> list[Plain]:
 
 def cut_data(value: Any) -> Any:
     """Return JSON data that a page can take: long texts in it are cut."""
-    shown = _cut(encodable_data(named_numbers(value)))
-    whole = json.dumps(shown, ensure_ascii=False)
+    try:
+        shown = _cut(encodable_data(named_numbers(value)))
+        whole = json.dumps(shown, ensure_ascii=False)
+    except RecursionError:
+        return {"$cut": True, "length": None, "head": "[nested too deeply]"}
     return shown if len(whole) <= 2 * CUT else _head(whole)
 
 

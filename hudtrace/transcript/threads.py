@@ -85,6 +85,8 @@ class Threads:
             self._nodes[at].covers = placed
         for node in fresh[split:]:
             self._nodes[node].covers = placed
+        if not call.history:
+            call.input = [*self._messages.received.instructions(call.row), *call.input]
         self.total += len(call.input) + len(call.output)
 
     # The chain ---------------------------------------------------------------
