@@ -17,6 +17,7 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
 from hudtrace.errors import ScenarioProtocolError
+from hudtrace.exits import contained
 from hudtrace.prompts import read_prompt
 from hudtrace.threads import EpisodeThread
 
@@ -111,7 +112,8 @@ class ScenarioRun:
 
     async def _close(self, generator: Any, failure: BaseException | None) -> None:
         try:
-            await _close(generator)
+            with contained():
+                await _close(generator)
         except BaseException as error:
             if failure is None:
                 raise
@@ -123,7 +125,8 @@ class ScenarioRun:
 
     async def _next(self, generator: Any, value: Any, what: str) -> Any:
         try:
-            return await generator.asend(value)
+            with contained():
+                return await generator.asend(value)
         except StopAsyncIteration:
             raise ScenarioProtocolError(
                 f"scenario {self._name!r} ended without yielding {what}; it yields a "
@@ -132,7 +135,8 @@ class ScenarioRun:
 
     async def _expect_end(self, generator: Any) -> None:
         try:
-            extra = await generator.asend(None)
+            with contained():
+                extra = await generator.asend(None)
         except StopAsyncIteration:
             return
         except Exception as error:

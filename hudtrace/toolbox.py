@@ -14,6 +14,7 @@ from opentelemetry.trace import StatusCode
 
 from hudtrace import semconv
 from hudtrace.errors import EnvironmentFailure, InvalidArguments, UnknownTool
+from hudtrace.exits import contained
 from hudtrace.locks import SharedLock
 from hudtrace.messages import to_json
 from hudtrace.notices import notify_once
@@ -175,10 +176,11 @@ class Toolbox:
             raise InvalidArguments(call.problem)
         arguments = tool.validate(call.arguments or {})
         try:
-            if tool.parallel:
-                return await tool.run(arguments, thread=self._thread)
-            async with self._locks.setdefault(tool.name, SharedLock()):
-                return await tool.run(arguments, thread=self._thread)
+            with contained():
+                if tool.parallel:
+                    return await tool.run(arguments, thread=self._thread)
+                async with self._locks.setdefault(tool.name, SharedLock()):
+                    return await tool.run(arguments, thread=self._thread)
         except (TimeoutError, asyncio.CancelledError):
             # Whatever a thread of the tool does from now on is too late.
             abandon.given_up = True

@@ -230,10 +230,11 @@ class _Handlers:
         """Open an episode, and return what the scenario asks."""
         id = self._session_of(ctx)
         try:
-            scenario = self._environment.scenarios.get(params.name)
+            name = self._name_of(params.name)
+            scenario = self._environment.scenarios.get(name)
             given = params.arguments or {}
             args = given if scenario is None else arguments_of(scenario, given)
-            episode = await self._start(id, params.name, args)
+            episode = await self._start(id, name, args)
         except Exception as error:
             refusal = refused(error)
             wrong = refusal.status < 500
@@ -264,14 +265,18 @@ class _Handlers:
             return json_result(report)
         return json_result({"scenarios": scenario_list(self._environment)})
 
+    def _name_of(self, scenario: str) -> str:
+        """Return the short name of a scenario, which may be given with ours."""
+        environment = self._environment
+        if scenario in environment.scenarios:
+            return scenario
+        return scenario.removeprefix(f"{environment.name}:")
+
     async def _start(
         self, id: str, scenario: str, args: Mapping[str, Any]
     ) -> ClientEpisode:
-        environment = self._environment
-        short = scenario.removeprefix(f"{environment.name}:")
-        name = scenario if scenario in environment.scenarios else short
-        _refuse_names(environment)
-        task = environment.task(name, args)
+        _refuse_names(self._environment)
+        task = self._environment.task(self._name_of(scenario), args)
         return await self._sessions.start(id, task, trace.get_current_span())
 
     async def _connect(self) -> None:

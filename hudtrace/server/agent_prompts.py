@@ -36,13 +36,19 @@ def prompt_of(scenario: Scenario[Any]) -> types.Prompt:
 
 
 def arguments_of(scenario: Scenario[Any], texts: Mapping[str, str]) -> Json:
-    """Read the arguments of a prompt, which the protocol has as texts."""
+    """Read the arguments of a prompt, which the protocol has as texts.
+
+    An empty one that is to be JSON has been left out, by a form to be filled in.
+    """
     schema = scenario.parameters
     properties = schema.get("properties", {})
-    return {
-        name: text if _is_text(properties.get(name, {}), schema) else _read(text)
-        for name, text in texts.items()
-    }
+    read = {}
+    for name, text in texts.items():
+        if _is_text(properties.get(name, {}), schema):
+            read[name] = text
+        elif text.strip():
+            read[name] = _read(text)
+    return read
 
 
 def blocks_of(prompt: Any) -> list[Any]:

@@ -132,6 +132,13 @@ class AgentSessions:
         self._end_expired()
         episode = self._open.get(id)
         if episode is not None:
+            if not episode.is_open and episode.ending is None:
+                raise Refusal(
+                    409,
+                    "episode_starting",
+                    "the episode has not come to its prompt yet; submit what it asks for "
+                    "when it has",
+                )
             await episode.submit(answer)
         ended = self._ended.get(id)
         if ended is None:

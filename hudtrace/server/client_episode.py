@@ -19,6 +19,7 @@ from hudtrace.errors import (
     EvalFinished,
     SessionFinished,
 )
+from hudtrace.exits import contain
 from hudtrace.runtime import get_runtime
 from hudtrace.server.messages import short
 from hudtrace.tracing.episode import REQUEST, current_episode, link_to
@@ -155,6 +156,7 @@ class ClientEpisode:
         if self.is_open and not self._over.done():
             self.ending, self.answer = "finished", answer
             self._over.set_result(answer)
+        # Where it has come to its end otherwise, that is waited for, too.
         await asyncio.wait([self.task])
 
     def end(self, reason: str) -> None:
@@ -170,6 +172,7 @@ class ClientEpisode:
 
     async def _live(self, caller: trace.Span) -> None:
         failure: BaseException | None = None
+        contain()
         try:
             async with self.context:
                 root = self._opened_root(caller)

@@ -15,6 +15,7 @@ from opentelemetry import context as otel_context
 from hudtrace import semconv
 from hudtrace.chat.events import ChatEvent, ChatReply, Done
 from hudtrace.errors import EnvironmentFailure, EvalAbandoned, SessionFinished
+from hudtrace.exits import contain
 from hudtrace.messages import Usage
 from hudtrace.runtime import get_runtime
 from hudtrace.server.errors import TurnTimeout
@@ -161,6 +162,7 @@ class Session:
 
     async def _live(self) -> None:
         failure: BaseException | None = None
+        contain()
         try:
             async with self.chat:
                 root = self._opened_root()

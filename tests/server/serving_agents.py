@@ -59,6 +59,12 @@ def outage() -> str:
 
 
 @env.tool()
+def exits() -> str:
+    """Call what was made to be a command."""
+    sys.exit("usage: exits")
+
+
+@env.tool()
 def cheat() -> str:
     """Tell the answer; no scenario offers it."""
     raise AssertionError("a hidden tool has run")
@@ -95,6 +101,21 @@ async def hangs() -> Any:
     print("grading")
     await asyncio.sleep(600)
     yield 1.0
+
+
+@env.scenario("exits", exclude_tools=HIDDEN)
+async def exiting(when: str = "set-up", pause: float = 0) -> Any:
+    await asyncio.sleep(pause)
+    if when == "set-up":
+        sys.exit(2)
+    try:
+        yield "Say anything."
+        if when == "grade":
+            sys.exit(3)
+        yield 1.0
+    finally:
+        if when == "close":
+            sys.exit(4)
 
 
 @env.scenario("no grade", exclude_tools=HIDDEN)

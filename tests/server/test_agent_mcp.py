@@ -66,7 +66,7 @@ async def test_by_a_prompt(
     """A prompt opens the episode, tools belong to it, submitting grades it: one trace."""
     async with client(served(), mode=mode) as agent:
         prompts = {p.name: p for p in (await agent.list_prompts()).prompts}
-        assert list(prompts) == ["initials", "sum", "no set-up", "hangs", "no grade"]
+        assert list(prompts) == list(serving_agents.env.scenarios)
         (company,) = prompts["initials"].arguments or []
         assert (company.name, company.required) == ("company", True)
         got = await agent.get_prompt("initials", {"company": "HUD"})
@@ -146,6 +146,11 @@ async def test_arguments_and_blocks_of_a_prompt(served: Callable[..., Server]) -
         assert first.content.text == "What is the 5 of [2, 3]?"  # type: ignore[union-attr]
         assert second.content.type == "image"
         assert (await use(agent, "scenario_submit", answer=10))["reward"] == 1.0
+        left_out = {"numbers": "[2]", "label": "", "twice": ""}
+        first, _ = (await agent.get_prompt("agents:sum", left_out)).messages
+        assert first.content.text == "What is the  of [2]?"  # type: ignore[union-attr]
+        with pytest.raises(MCPError, match="invalid arguments"):
+            await agent.get_prompt("sum", {"numbers": "[" * 50_000})
 
 
 async def test_misuse(served: Callable[..., Server]) -> None:
@@ -226,6 +231,54 @@ async def test_where_to_look_when_a_set_up_fails(
         assert each["trace_url"].endswith(each["trace_id"])
         root = next(s for s in stored(each["trace_id"]) if s.name.startswith("eval"))
         assert root.attributes["hud.outcome"] == "environment_error"
+
+
+async def test_exits_end_nothing_else(served: Callable[..., Server]) -> None:
+    """`sys.exit()` in a tool or a scenario is an error there, and the server lives."""
+    server = served()
+    async with client(server) as other, client(server) as agent:
+        await use(other, "scenario_start", **START)
+        await use(agent, "scenario_start", **START)
+        result = await agent.call_tool("exits", {})
+        assert result.is_error
+        assert only_text(result) == "the tool failed with RuntimeError"
+        assert (await use(agent, "scenario_submit", answer="JR"))["reward"] == 1.0
+        exits = {"scenario": "exits", "scenario_args": {"when": "set-up"}}
+        assert await refused(agent, "scenario_start", **exits) == "environment_error"
+        for when, outcome in (("grade", "grader_error"), ("close", "scored")):
+            await use(
+                agent, "scenario_start", scenario="exits", scenario_args={"when": when}
+            )
+            report = await use(agent, "scenario_submit", answer="x")
+            assert report["outcome"] == outcome
+        assert (await use(other, "scenario_submit", answer="JR"))["reward"] == 1.0
+
+
+async def test_while_the_set_up_runs(served: Callable[..., Server]) -> None:
+    """Nothing can be done before the prompt is there; giving up lets the session begin anew."""
+    starting = {"scenario": "exits", "scenario_args": {"when": "never", "pause": 1}}
+    server = served()
+    try:
+        async with client(server) as agent:
+            first = asyncio.create_task(use(agent, "scenario_start", **starting))
+            while not server.agents._open:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            assert await refused(agent, "scenario_start", **START) == "episode_open"
+            assert await refused(agent, "lookup_ceo", company="HUD") == "no_episode"
+            early = await refused(agent, "scenario_submit", answer="x")
+            assert early == "episode_starting"
+            await first
+            assert (await use(agent, "scenario_submit", answer="x"))["reward"] == 1.0
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.3):
+                    await use(agent, "scenario_start", **starting)
+            while server.agents._open:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            await use(agent, "scenario_start", **START)
+            report = await use(agent, "scenario_submit", answer="JR")
+            assert report["reward"] == 1.0
+    except* anyio.ClosedResourceError:
+        pass  # the client's own: an answer to what it gave up, while it closes
 
 
 async def test_limits(served: Callable[..., Server]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from server_kit import HUD, Serve, Server
 
 import hudtrace as hud
-from hudtrace.testing import ScriptedModel, error, say
+from hudtrace.testing import ScriptedModel, call, error, say
 
 Row = tuple[Callable[[Server], Any], int, str, str | None, str]
 
@@ -359,3 +360,37 @@ def test_an_option_that_the_api_behind_lacks(serve: Serve) -> None:
         server.say("Go.", **HUD, logit_bias={}),
         *(400, "unsupported_parameter", "logit_bias", "it takes: max_completion"),
     )
+
+
+def test_exits_end_nothing_else(serve: Serve) -> None:
+    """`sys.exit()` in a tool, a set-up or a grader is an error, and the server lives."""
+    env = hud.Environment("exits")
+
+    @env.tool()
+    async def command() -> str:
+        sys.exit("usage: command")
+
+    @env.scenario("run")
+    def run(when: str) -> Any:
+        if when == "set-up":
+            sys.exit(2)
+        yield "Run the command."
+        if when == "grade":
+            sys.exit(3)
+        yield 1.0
+
+    def answer(request: Any) -> Any:
+        return call(("command", {})) if len(request.conversation) == 1 else say("Done.")
+
+    server = serve(answer, env=env)
+    outcomes = {"never": "scored", "grade": "grader_error"}
+    for when, outcome in outcomes.items():
+        begun = server.say(None, scenario="run", scenario_args={"when": when}).json()
+        (made,) = begun["hud"]["tool_calls"]
+        assert made["is_error"]
+        report = server.finish(begun["hud"]["session_id"]).json()
+        assert report["outcome"] == outcome
+    failed = server.say(None, scenario="run", scenario_args={"when": "set-up"})
+    assert failed.status_code == 500
+    assert failed.json()["error"]["code"] == "environment_error"
+    assert server.get("/health").status_code == 200
