@@ -44,6 +44,11 @@ class Messages:
         self.trace_id = trace_id
         self.received = Received(db, trace_id)
 
+    def use(self, db: sqlite3.Connection) -> None:
+        """Read with another connection from now on."""
+        self.db = db
+        self.received.db = db
+
     def parent(self, node: bytes) -> tuple[bytes | None, bytes] | None:
         """Return the parent and the message of a node."""
         if node in self.received.nodes:

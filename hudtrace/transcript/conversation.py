@@ -19,6 +19,7 @@ from hudtrace.transcript import foreign
 from hudtrace.transcript.calls import Call, Messages
 from hudtrace.transcript.history import history as history
 from hudtrace.transcript.items import Items
+from hudtrace.transcript.parts import SHORT, Parts, Plain
 from hudtrace.transcript.rows import Row, detail, rows
 from hudtrace.transcript.threads import Threads
 from hudtrace.transcript.toolcalls import ToolCalls
@@ -80,10 +81,18 @@ def read(db: sqlite3.Connection, trace_id: str) -> Transcript:
 
 
 def page(
-    db: sqlite3.Connection, transcript: Transcript, start: int, count: int
-) -> list[dict[str, Any]]:
-    """Return *count* items from *start* on, as plain data."""
-    items = Items(db, transcript.trace_id, transcript.source, transcript.tools)
+    db: sqlite3.Connection,
+    transcript: Transcript,
+    start: int,
+    count: int,
+    parts: Parts = SHORT,
+) -> list[Plain]:
+    """Return *count* items from *start* on, as plain data.
+
+    *db* may be another connection than the one that the transcript was read with.
+    """
+    transcript.source.use(db)
+    items = Items(transcript.source, transcript.tools, parts)
     shown = transcript.entries[max(0, start) : max(0, start) + max(0, count)]
     return [
         {"kind": entry.kind, "index": index, **items.item(entry.kind, entry.about)}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 
-from hudtrace.transcript import foreign, parts
+from hudtrace.transcript import foreign
 from hudtrace.transcript.calls import Messages
-from hudtrace.transcript.parts import Plain
+from hudtrace.transcript.parts import API, SHORT, Plain
 from hudtrace.transcript.rows import detail
 
 
@@ -31,7 +31,7 @@ def history(
     read = source.read(shown)
     split = len(chain) - (row[1] or 0)
     return len(chain), [
-        parts.message(read[key], source.href(key), n, output=n > split)
+        SHORT.message(read[key], source.href(key), n, output=n > split)
         for n, key in enumerate(shown, start + 1)
         if key in read
     ]
@@ -45,9 +45,9 @@ def _foreign(
     if said is None:
         return None
     every = [*said[0], *said[1]]
-    href = f"{parts.API}/trace/{trace_id}/span/{span_id}/message"
+    href = f"{API}/trace/{trace_id}/span/{span_id}/message"
     return len(every), [
-        parts.message(message, f"{href}/{n - 1}", n, output=n > len(said[0]))
+        SHORT.message(message, f"{href}/{n - 1}", n, output=n > len(said[0]))
         for n, message in enumerate(every[start : start + count], start + 1)
     ]
 

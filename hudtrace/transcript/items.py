@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
 from hudtrace import semconv
 from hudtrace.store.decode import Decoded
 from hudtrace.store.queries import Verdict
-from hudtrace.transcript import foreign, parts
+from hudtrace.transcript import foreign
 from hudtrace.transcript.calls import Call, Messages
-from hudtrace.transcript.parts import Plain
+from hudtrace.transcript.parts import API, SHORT, Parts, Plain
 from hudtrace.transcript.rows import Row, detail
 from hudtrace.transcript.toolcalls import Answer, ToolCalls, tool_name
 
@@ -20,12 +19,11 @@ class Items:
     """Makes items of one trace; reads what it needs for each."""
 
     def __init__(
-        self, db: sqlite3.Connection, trace_id: str, source: Messages, tools: ToolCalls
+        self, source: Messages, tools: ToolCalls, parts: Parts = SHORT
     ) -> None:
-        self._db = db
-        self._trace_id = trace_id
         self._source = source
         self._tools = tools
+        self._parts = parts
 
     def item(self, kind: str, about: Any) -> Plain:
         """Return one item, without its kind and number."""
@@ -46,7 +44,7 @@ class Items:
         return {
             **_span(row),
             "model": row.model,
-            "error": _error(row, known),
+            "error": self._error(row, known),
             "input_tokens": attributes.get(semconv.USAGE_INPUT),
             "output_tokens": attributes.get(semconv.USAGE_OUTPUT),
             "cost": attributes.get(semconv.COST_CALL),
@@ -74,7 +72,7 @@ class Items:
                 if not self._tools.is_joined(call, part)
             ]
             if listed or not message["parts"]:
-                role = parts.cut_data(message["role"])
+                role = self._parts.data(message["role"])
                 shown.append({"n": n, "role": role, "output": output, "parts": listed})
         return shown
 
@@ -87,20 +85,18 @@ class Items:
         answers: Mapping[str, Answer],
     ) -> Plain:
         if part.get("type") == "tool_call_response":
-            inner = parts.response(part.get("response"), href, place)
-            given = part.get("id")
-            return {"type": "tool_call_response", "id": given, "parts": inner}
+            return self._parts.tool_response(part, href, place)
         if part.get("type") != "tool_call":
-            return parts.part(part, href, place)
+            return self._parts.part(part, href, place)
         call_id = str(part.get("id"))
-        made = parts.tool_call(part, href)
+        made = self._parts.tool_call(part, href)
         row = self._tools.span_of(call, call_id)
         if row is not None:
             made |= _done(row)
         answer = answers.get(call_id)
         if answer is not None:
             where = self._source.href(answer.message)
-            inner = parts.response(
+            inner = self._parts.response(
                 answer.part.get("response"), where, str(answer.place)
             )
             made["result"] = {"parts": inner, "n": answer.n}
@@ -115,19 +111,19 @@ class Items:
         tool = foreign.tool_of(known.attributes)
         name, given = (tool.name, tool.arguments) if tool else (tool_name(row), None)
         asked = {"id": row.call_id, "name": name, "arguments": given}
-        part = parts.tool_call(asked, self._span_href(row.span_id))
+        part = self._parts.tool_call(asked, self._span_href(row.span_id))
         part |= {**_done(row), "result": self._result(row, known)}
-        return {**_span(row), "error": _error(row, known), "part": part}
+        return {**_span(row), "error": self._error(row, known), "part": part}
 
     def _result(self, row: Row, known: Decoded) -> Plain | None:
         tool = foreign.tool_of(known.attributes)
         result = None if tool is None else tool.result
         if result is None and row.status == 2:
-            result = (_error(row, known) or {}).get("message")
+            result = (self._error(row, known) or {}).get("message")
         if result is None:
             return None
         href = self._span_href(row.span_id)
-        return {"parts": parts.response(result, href, ""), "n": None}
+        return {"parts": self._parts.response(result, href, ""), "n": None}
 
     # The episode -------------------------------------------------------------
 
@@ -144,7 +140,7 @@ class Items:
             "name": verdict.name,
             "value": verdict.value,
             "label": verdict.label,
-            "explanation": parts.cut_data(explanation),
+            "explanation": self._parts.data(explanation),
             "evaluator": verdict.evaluator,
             "kind_of": verdict.kind,
             "late": verdict.late,
@@ -155,16 +151,32 @@ class Items:
     def _of_root(self, kind: str, root: Row) -> Plain:
         known = self._detail(root.span_id)
         if kind == "error":
-            return _error(root, known) or {}
+            return self._error(root, known) or {}
         key = {"prompt": semconv.INPUT_VALUE, "answer": semconv.ANSWER}[kind]
         value = str(known.attributes.get(key))
-        return {"parts": [parts.text(value, self._span_href(root.span_id))]}
+        return {"parts": [self._parts.text(value, self._span_href(root.span_id))]}
+
+    def _error(self, row: Row, known: Decoded) -> Plain | None:
+        """Return what went wrong in a span, None if nothing did."""
+        if row.status != 2:
+            return None
+        events = [e for e in known.events if e.name == semconv.EXCEPTION_EVENT]
+        raised = events[-1].attributes if events else {}
+        kind = raised.get(semconv.EXCEPTION_TYPE) or known.attributes.get(
+            semconv.ERROR_TYPE
+        )
+        message = raised.get(semconv.EXCEPTION_MESSAGE) or known.status_message
+        return {
+            "type": self._parts.data(kind),
+            "message": self._parts.data(message),
+            "stacktrace": self._parts.data(raised.get(semconv.EXCEPTION_STACKTRACE)),
+        }
 
     def _detail(self, span_id: str) -> Decoded:
-        return detail(self._db, self._trace_id, span_id)
+        return detail(self._source.db, self._source.trace_id, span_id)
 
     def _span_href(self, span_id: str) -> str:
-        return f"{parts.API}/trace/{self._trace_id}/span/{span_id}?full=1"
+        return f"{API}/trace/{self._source.trace_id}/span/{span_id}?full=1"
 
 
 def _span(row: Row) -> Plain:
@@ -183,20 +195,3 @@ def _span(row: Row) -> Plain:
 def _done(row: Row) -> Plain:
     duration = None if row.end is None else row.end - row.start
     return {"span_id": row.span_id, "duration": duration, "error": row.status == 2}
-
-
-def _error(row: Row, known: Decoded) -> Plain | None:
-    """Return what went wrong in a span, None if nothing did."""
-    if row.status != 2:
-        return None
-    events = [e for e in known.events if e.name == semconv.EXCEPTION_EVENT]
-    raised = events[-1].attributes if events else {}
-    kind = raised.get(semconv.EXCEPTION_TYPE) or known.attributes.get(
-        semconv.ERROR_TYPE
-    )
-    message = raised.get(semconv.EXCEPTION_MESSAGE) or known.status_message
-    return {
-        "type": parts.cut_data(kind),
-        "message": parts.cut_data(message),
-        "stacktrace": parts.cut_data(raised.get(semconv.EXCEPTION_STACKTRACE)),
-    }

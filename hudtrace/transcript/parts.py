@@ -6,102 +6,138 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from hudtrace.messages import Message, encodable_data, named_numbers, parts_in
-
-API = "/api/hud/v1"
-CUT = 20_480  # characters of a text that are shown
-HEAD = 2_048  # of a text within data
+from hudtrace.messages import (
+    Message,
+    encodable,
+    encodable_data,
+    named_numbers,
+    parts_in,
+)
 
 Plain = dict[str, Any]
 
-
-def message(given: Message, href: str, n: int, *, output: bool) -> Plain:
-    """Return a whole message as plain data, the responses of tools where they are."""
-    listed = []
-    for place, each in enumerate(given["parts"]):
-        if each.get("type") == "tool_call":
-            listed.append(tool_call(each, href))
-        elif each.get("type") == "tool_call_response":
-            inner = response(each.get("response"), href, str(place))
-            listed.append({"type": each["type"], "id": each.get("id"), "parts": inner})
-        else:
-            listed.append(part(each, href, str(place)))
-    role = cut_data(given["role"])
-    return {"n": n, "role": role, "output": output, "parts": listed}
+API = "/api/hud/v1"
+HEAD = 2_048  # characters of a text within data, where it is cut
 
 
-def tool_call(given: Mapping[str, Any], href: str) -> Plain:
-    """Return what was asked of a tool; nothing is known yet of what became of it."""
-    arguments = cut_data(given.get("arguments"))
-    made: Plain = {
-        "type": "tool_call",
-        "id": given.get("id"),
-        "name": given.get("name"),
-        "arguments": arguments,
-        "span_id": None,
-        "duration": None,
-        "error": False,
-        "result": None,
-    }
-    if is_cut(arguments):
-        made["href"] = href
-    return made
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Makes parts; texts longer than `limit` are cut."""
+
+    limit: int
+
+    def message(self, given: Message, href: str, n: int, *, output: bool) -> Plain:
+        """Return a whole message as plain data, responses of tools where they are."""
+        listed = []
+        for place, each in enumerate(given["parts"]):
+            if each.get("type") == "tool_call":
+                listed.append(self.tool_call(each, href))
+            elif each.get("type") == "tool_call_response":
+                listed.append(self.tool_response(each, href, str(place)))
+            else:
+                listed.append(self.part(each, href, str(place)))
+        role = self.data(given["role"])
+        return {"n": n, "role": role, "output": output, "parts": listed}
+
+    def tool_call(self, given: Mapping[str, Any], href: str) -> Plain:
+        """Return what was asked of a tool; what became of it is not known here."""
+        arguments = self.data(given.get("arguments"))
+        made: Plain = {
+            "type": "tool_call",
+            "id": self.data(given.get("id")),
+            "name": self.data(given.get("name")),
+            "arguments": arguments,
+            "span_id": None,
+            "duration": None,
+            "error": False,
+            "result": None,
+        }
+        if _is_cut(arguments):
+            made["href"] = href
+        return made
+
+    def tool_response(self, given: Mapping[str, Any], href: str, place: str) -> Plain:
+        """Return what a tool responded, where it is no part of a call."""
+        inner = self.response(given.get("response"), href, place)
+        answers = self.data(given.get("id"))
+        return {"type": "tool_call_response", "id": answers, "parts": inner}
+
+    def part(self, given: Mapping[str, Any], href: str, place: str) -> Plain:
+        """Return a part; *href* leads to its message, *place* to it in there."""
+        kind = given.get("type")
+        content = given.get("content")
+        if kind in ("text", "reasoning") and isinstance(content, str):
+            return self.text(content, href, kind=kind)
+        if kind == "blob":
+            size = size_of(str(content or ""))
+            return self._blob(given, size, f"{href}/blob/{place}")
+        if kind == "uri" and str(given.get("uri")).startswith("data:"):
+            mime, data = _data_uri(str(given["uri"]))
+            known = {"mime_type": mime, **given}
+            return self._blob(known, len(data), f"{href}/blob/{place}")
+        if kind == "uri":
+            known = {key: given.get(key) for key in ("uri", "modality", "mime_type")}
+            return {"type": "uri", **self.data(known)}
+        rest = {key: value for key, value in given.items() if key != "type"}
+        return {"type": self.data(str(kind)), "json": self.data(rest)}
+
+    def text(self, content: str, href: str | None, kind: str = "text") -> Plain:
+        """Return a text, cut if it is long; *href* leads to all of it."""
+        shown: Plain = {"type": kind, "text": encodable(content[: self.limit])}
+        shown["length"] = len(content)
+        if len(content) > self.limit and href is not None:
+            shown["href"] = href
+        return shown
+
+    def response(self, given: Any, href: str, place: str) -> list[Plain]:
+        """Return what a tool responded, as parts."""
+        inner = [] if given == [] else parts_in(given)
+        if inner is None:
+            words = given if isinstance(given, str) else json_text(given)
+            return [self.text(words, href)]
+        return [
+            self.part(each, href, f"{place}.{number}")
+            for number, each in enumerate(inner)
+        ]
+
+    def data(self, value: Any) -> Any:
+        """Return JSON data that a page can take: long texts in it are cut."""
+        try:
+            shown = self._cut(encodable_data(named_numbers(value)))
+            whole = json.dumps(shown, ensure_ascii=False)
+        except RecursionError:
+            return {"$cut": True, "length": None, "head": "[nested too deeply]"}
+        return shown if len(whole) <= 2 * self.limit else _head(whole)
+
+    def _cut(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return value if len(value) <= self.limit else _head(value)
+        if isinstance(value, dict):
+            return {str(key): self._cut(child) for key, child in value.items()}
+        if isinstance(value, list):
+            return [self._cut(child) for child in value]
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        return str(value)
+
+    def _blob(self, given: Mapping[str, Any], size: int, href: str) -> Plain:
+        known = {key: given.get(key) for key in ("modality", "mime_type")}
+        return {"type": "blob", **self.data(known), "size": size, "href": href}
 
 
-def part(given: Mapping[str, Any], href: str, place: str) -> Plain:
-    """Return a part as plain data; *href* leads to its message, *place* to it in there."""
-    kind = given.get("type")
-    content = given.get("content")
-    if kind in ("text", "reasoning") and isinstance(content, str):
-        return text(content, href, kind=kind)
-    if kind == "blob":
-        return _blob(given, size_of(str(content or "")), f"{href}/blob/{place}")
-    if kind == "uri" and str(given.get("uri")).startswith("data:"):
-        mime, data = _data_uri(str(given["uri"]))
-        known = {"mime_type": mime, **given}
-        return _blob(known, len(data), f"{href}/blob/{place}")
-    if kind == "uri":
-        known = {key: given.get(key) for key in ("uri", "modality", "mime_type")}
-        return cut_data({"type": "uri", **known})  # type: ignore[no-any-return]
-    rest = {key: value for key, value in given.items() if key != "type"}
-    return {"type": str(kind), "json": cut_data(rest)}
+#: For the pages of a browser, and for files that have everything.
+SHORT, WHOLE = Parts(20_480), Parts(1 << 24)
 
 
-def text(content: str, href: str | None, kind: str = "text") -> Plain:
-    """Return a text, cut if it is long; *href* leads to all of it."""
-    shown: Plain = {"type": kind, "text": content[:CUT], "length": len(content)}
-    if len(content) > CUT and href is not None:
-        shown["href"] = href
-    return encodable_data(shown)  # type: ignore[no-any-return]
-
-
-def response(given: Any, href: str, place: str) -> list[Plain]:
-    """Return what a tool responded, as parts."""
-    inner = [] if given == [] else parts_in(given)
-    if inner is None:
-        words = given if isinstance(given, str) else json_text(given)
-        return [text(words, href)]
-    return [part(each, href, f"{place}.{number}") for number, each in enumerate(inner)]
-
-
-def cut_data(value: Any) -> Any:
-    """Return JSON data that a page can take: long texts in it are cut."""
-    try:
-        shown = _cut(encodable_data(named_numbers(value)))
-        whole = json.dumps(shown, ensure_ascii=False)
-    except RecursionError:
-        return {"$cut": True, "length": None, "head": "[nested too deeply]"}
-    return shown if len(whole) <= 2 * CUT else _head(whole)
-
-
-def is_cut(value: Any) -> bool:
-    """Say whether something of *value* was left out by `cut_data`."""
+def _is_cut(value: Any) -> bool:
+    """Say whether something of *value* was left out by `Parts.data`."""
     if isinstance(value, dict):
-        return "$cut" in value or any(map(is_cut, value.values()))
-    return isinstance(value, list) and any(map(is_cut, value))
+        return "$cut" in value or any(map(_is_cut, value.values()))
+    return isinstance(value, list) and any(map(_is_cut, value))
 
 
 def json_text(value: Any) -> str:
@@ -138,11 +174,6 @@ def size_of(data: str) -> int:
     return max(0, len(data) * 3 // 4 - data[-2:].count("="))
 
 
-def _blob(given: Mapping[str, Any], size: int, href: str) -> Plain:
-    known = {key: given.get(key) for key in ("modality", "mime_type")}
-    return cut_data({"type": "blob", **known, "size": size, "href": href})  # type: ignore[no-any-return]
-
-
 def _data_uri(uri: str) -> tuple[str, bytes]:
     head, _, data = uri.removeprefix("data:").partition(",")
     mime, *options = head.split(";")
@@ -158,18 +189,6 @@ def _decoded(data: str) -> bytes | None:
 
 
 _URL_SAFE = str.maketrans("-_", "+/")
-
-
-def _cut(value: Any) -> Any:
-    if isinstance(value, str):
-        return value if len(value) <= CUT else _head(value)
-    if isinstance(value, dict):
-        return {str(key): _cut(child) for key, child in value.items()}
-    if isinstance(value, list):
-        return [_cut(child) for child in value]
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    return str(value)
 
 
 def _head(value: str) -> Plain:

@@ -24,14 +24,14 @@ class Received:
     def __init__(self, db: sqlite3.Connection, trace_id: str) -> None:
         self.nodes: dict[bytes, tuple[bytes | None, bytes]] = {}
         self.places: dict[bytes, tuple[str, int]] = {}
-        self._db = db
+        self.db = db
         self._trace_id = trace_id
         self._requests: dict[bytes, Message] = {}
         self._last: tuple[str, list[Message]] = ("", [])
 
     def adopt(self, spans: Sequence[Row]) -> list[Row]:
         """Return *spans* with the model calls and tools of others told as ours are."""
-        bodies = _candidates(self._db, self._trace_id)
+        bodies = _candidates(self.db, self._trace_id)
         if not bodies:
             return list(spans)
         own = [row for row in spans if row.node is not None]
@@ -63,7 +63,7 @@ class Received:
         """Return what a span with a stored conversation says beside it to the model."""
         if row.phase is not None or row.node is None or row.node in self.nodes:
             return []
-        known = detail(self._db, self._trace_id, row.span_id)
+        known = detail(self.db, self._trace_id, row.span_id)
         if semconv.SYSTEM_INSTRUCTIONS not in known.attributes:
             return []
         messages = _all(known)
@@ -103,7 +103,7 @@ class Received:
 
     def _messages_of(self, span_id: str) -> list[Message]:
         if self._last[0] != span_id:
-            known = detail(self._db, self._trace_id, span_id)
+            known = detail(self.db, self._trace_id, span_id)
             self._last = span_id, _all(known)
         return self._last[1]
 
