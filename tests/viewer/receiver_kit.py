@@ -38,6 +38,7 @@ class Listening:
         self.store = store
         self.receiver = Receiver(store, **options)
         self._socket = socket.create_server(("127.0.0.1", port))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port = self._socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/v1/traces"
         app = Starlette(routes=list(routes(self.receiver)))
