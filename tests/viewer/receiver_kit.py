@@ -9,6 +9,7 @@ import os
 import socket
 import sqlite3
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,6 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 from starlette.applications import Starlette
-from viewer_kit import until
 
 from hudtrace.interchange import stored
 from hudtrace.store import queries
@@ -51,7 +51,8 @@ class Listening:
     def __enter__(self) -> Listening:
         self.receiver.start()
         self._thread.start()
-        until(lambda: self._server.started)
+        while not self._server.started:
+            time.sleep(0.01)
         return self
 
     def __exit__(self, *exc: object) -> None:
