@@ -1,0 +1,44 @@
+"""What is said at the head of an episode, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from hudtrace.progress import duration
+from hudtrace.store.queries import Episode
+from hudtrace.transcript.conversation import Transcript, root_of
+
+
+def title(episode: Episode | None, transcript: Transcript) -> str:
+    """Return what ran."""
+    if episode is not None:
+        return episode.label
+    root = root_of(transcript.spans)
+    return transcript.trace_id if root is None else root.name
+
+
+def facts(episode: Episode | None, transcript: Transcript) -> Iterator[tuple[str, str]]:
+    """Return the figures that there are, each with its name; what is unknown is left out."""
+    yield "trace", transcript.trace_id
+    if episode is None:
+        yield "spans", str(len(transcript.spans))
+        return
+    yield "reward", "none" if episode.reward is None else f"{episode.reward:g}"
+    yield "outcome", episode.outcome or episode.state
+    if episode.stopped_by:
+        yield "stopped by the limit on", episode.stopped_by
+    for name in ("model", "agent", "variant", "job_id", "task_id"):
+        value = getattr(episode, name)
+        if value is not None:
+            yield name.removesuffix("_id"), str(value)
+    started = datetime.fromtimestamp(episode.start / 1e9, UTC)
+    yield "started", f"{started:%Y-%m-%d %H:%M:%S} UTC"
+    if episode.seconds is not None:
+        yield "took", duration(episode.seconds)
+    yield "turns", str(episode.turns or 0)
+    yield "tool calls", f"{episode.tool_calls or 0}, {episode.tool_errors or 0} failed"
+    if episode.input_tokens is not None:
+        yield "tokens", f"{episode.input_tokens} in, {episode.output_tokens or 0} out"
+    if episode.cost is not None:
+        yield "cost", f"${episode.cost:.4f}"
