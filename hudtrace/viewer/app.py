@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
+import sqlite3
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from hudtrace.errors import ConfigurationError
 from hudtrace.viewer import openapi, receiver
 from hudtrace.viewer.api import ENDPOINTS
 from hudtrace.viewer.desk import Desk, Viewer
@@ -85,13 +87,40 @@ async def _lifespan(app: Any) -> AsyncIterator[None]:
     viewer: Viewer = app.state.viewer
     viewer.live.start()
     if viewer.receiver is not None:
-        viewer.receiver.start()
-        viewer.closing.append(viewer.receiver)
+        await asyncio.to_thread(_receive, viewer, viewer.receiver)
     try:
         yield
     finally:
         for each in (*viewer.closing, viewer.live, viewer.readers):
             await asyncio.to_thread(each.close)
+
+
+def _receive(viewer: Viewer, receiver: Receiver) -> None:
+    """Begin to receive spans, if the store takes any: it can be read anyway."""
+    options = viewer.options
+    try:
+        receiver.start()
+    except (sqlite3.Error, OSError, ConfigurationError) as error:
+        viewer.note_receivers(f"cannot write to the store: {error}")
+        return
+    viewer.closing.append(receiver)
+    if options.otlp_grpc is not None:
+        viewer.receivers.append(_receive_grpc(viewer, receiver))
+
+
+def _receive_grpc(viewer: Viewer, receiver: Receiver) -> dict[str, Any]:
+    """Also listen for OTLP over gRPC; return what to tell of it."""
+    from hudtrace.viewer import otlp_grpc
+
+    options = viewer.options
+    port = options.otlp_grpc or 0
+    try:
+        server = otlp_grpc.serve(receiver, options.host, port, options.token)
+    except (OSError, ConfigurationError) as error:
+        return {"protocol": "grpc", "url": None, "state": str(error)}
+    viewer.closing.insert(0, server)
+    url = f"{viewer.url.rpartition(':')[0]}:{server.port}"
+    return {"protocol": "grpc", "url": url, "state": "listening"}
 
 
 def _route(viewer: Viewer, endpoint: Endpoint) -> Route:

@@ -10,9 +10,12 @@ from hudtrace.viewer.options import ViewOptions
 from hudtrace.viewer.reading import Readers, Reading
 
 if TYPE_CHECKING:
+    from hudtrace.index import Index
     from hudtrace.viewer.links import Links
     from hudtrace.viewer.live import Live
     from hudtrace.viewer.receiver import Receiver
+
+_PATIENCE = 3.0  # seconds for an index that is made for the first time
 
 
 @dataclass
@@ -33,6 +36,11 @@ class Viewer:
     url: str = ""
     otlp_port: int | None = None
 
+    def note_receivers(self, state: str) -> None:
+        """Note of every receiver that it takes nothing, and why."""
+        for receiver in self.receivers:
+            receiver["state"] = state
+
 
 @dataclass(frozen=True, slots=True)
 class Desk:
@@ -45,3 +53,9 @@ class Desk:
     def db(self) -> sqlite3.Connection:
         """The store, to read."""
         return self.reading.db
+
+    @property
+    def index(self) -> Index:
+        """The index, once it is there for the first time."""
+        self.viewer.live.ready.wait(_PATIENCE)
+        return self.reading.index

@@ -11,19 +11,21 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 from hudtrace.notices import internal_error
 from hudtrace.viewer.encoding import encode
 from hudtrace.viewer.problems import Problem
+from hudtrace.viewer.upkeep import Upkeep
 from hudtrace.viewer.watch import MOST, Sighting, Watch
 
 TICK = 0.25  # seconds: so often a browser is told at most
 _IDLE = 1.0  # where nobody listens
 _LISTENED = 10.0  # seconds that somebody who has asked is taken to listen on
 _HEARTBEAT = 15.0
+_SLICE = 0.2  # that the index is kept up, before anything is told
 _KEPT = 2_000  # changes
 _LISTENERS = 256
 Json = dict[str, Any]
@@ -32,12 +34,14 @@ Json = dict[str, Any]
 class Live:
     """The changes of a store, and who listens to them.
 
-    `noticed` is called in the watching thread after each change.
+    The index is kept up first, so that whoever is told of a change finds it. `ready` is
+    set once that has begun well.
     """
 
     def __init__(self, path: Path) -> None:
         self.seq = time.time_ns() // 1_000_000
-        self.noticed: list[Callable[[], None]] = []
+        self.ready = threading.Event()
+        self._upkeep = Upkeep(path)
         self._oldest = self.seq
         self._changes: deque[tuple[int, Sighting]] = deque()
         self._watch = Watch(path)
@@ -110,24 +114,41 @@ class Live:
             self._listeners.discard(changed)
 
     def _run(self) -> None:
+        self._upkeep.go_on(_SLICE)
+        self.ready.set()
         while not self._ending.is_set():
-            try:
-                seen = self._watch.look()
-            except (sqlite3.Error, Problem):
-                seen = None  # whoever asks for something is told
-                self._watch.close()
-            except Exception as error:
-                internal_error("watching the store", error)
-                seen = None
-            if seen is not None:
-                self._add(seen)
+            self._step()
             self._woken.clear()
+            if not self._upkeep.done:
+                continue
             listening = self._listeners or time.monotonic() - self._asked < _LISTENED
             if listening:
                 self._ending.wait(TICK)
             else:
                 self._woken.wait(_IDLE)
         self._watch.close()
+        self._upkeep.close()
+
+    def _step(self) -> None:
+        """Look once, and tell what is new; all is, once the index has come after."""
+        seen = self._look()
+        if seen is not None or not self._upkeep.done:
+            late = not self._upkeep.done
+            self._upkeep.go_on(_SLICE)
+            if late and self._upkeep.done:
+                seen = seen or Sighting()
+                seen.more = True
+        if seen is not None:
+            self._add(seen)
+
+    def _look(self) -> Sighting | None:
+        try:
+            return self._watch.look()
+        except (sqlite3.Error, Problem):
+            self._watch.close()  # whoever asks for something is told
+        except Exception as error:
+            internal_error("watching the store", error)
+        return None
 
     def _add(self, seen: Sighting) -> None:
         with self._lock:
@@ -139,8 +160,6 @@ class Live:
                 self._changes.append((self.seq, seen))
                 if len(self._changes) > _KEPT:
                     self._oldest = self._changes.popleft()[0]
-        for told in self.noticed:
-            told()
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._notify)
 

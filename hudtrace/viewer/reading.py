@@ -9,15 +9,19 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hudtrace.store.store import VERSION, Store
 from hudtrace.viewer.problems import Problem
+
+if TYPE_CHECKING:
+    from hudtrace.index import Index
 
 Answer = TypeVar("Answer")
 _THREADS = 4
@@ -28,12 +32,16 @@ _STEPS = 20_000  # of SQLite between two looks at the clock
 
 
 class Reading:
-    """What one thread reads from: the store as `db`, and whether it `exists`."""
+    """What one thread reads from: the store as `db`, and whether it `exists`.
+
+    Where there is none, an empty one takes its place.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.identity = identity(path)
-        self._empty: Store | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._index: Index | None = None
         self._until = 0.0
         self._kept: dict[Hashable, Any] = {}
         self.db = self._open()
@@ -42,22 +50,28 @@ class Reading:
     @property
     def exists(self) -> bool:
         """Whether there is a store with something in it."""
-        return self._empty is None
+        return self._folder is None
 
     @property
     def outdated(self) -> bool:
         """Whether the file is another one by now, or has become a store."""
-        making = self._empty is not None and self.identity is not None
+        making = self._folder is not None and self.identity is not None
         return making or identity(self.path) != self.identity
 
     def answer(self, question: Callable[[Reading], Answer]) -> Answer:
         """Ask *question* of one state of the store."""
         self._until = time.monotonic() + _LONGEST
-        self.db.execute("BEGIN")
+        if self._index is not None and self._index.outdated:
+            self._close_index()
+        used = [self.db] if self._index is None else [self.db, self._index.db]
         try:
+            for db in used:
+                db.execute("BEGIN")
             return question(self)
         finally:
-            self.db.execute("ROLLBACK")
+            for db in used:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
 
     def kept(self, key: Hashable, make: Callable[[], Answer]) -> Answer:
         """Return what was made for *key* before, or make it; the last few are kept."""
@@ -69,22 +83,43 @@ class Reading:
             del self._kept[next(iter(self._kept))]
         return found  # type: ignore[no-any-return]
 
+    @property
+    def index(self) -> Index:
+        """The index of the store, opened when it is first asked for."""
+        from hudtrace.index import open_index
+
+        if self._index is None:
+            self._index = open_index(self._store)
+            self._index.db.set_progress_handler(self._is_late, _STEPS)
+        return self._index
+
     def interrupt(self) -> None:
         """Have the answer that is being made fail at once."""
         self._until = 0.0
         self.db.interrupt()
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the files."""
+        self._close_index()
         self.db.close()
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def _close_index(self) -> None:
+        index, self._index = self._index, None
+        if index is not None:
+            index.close()
 
     def _open(self) -> sqlite3.Connection:
+        self._store = self.path
         if self.identity is not None:
             db = open_store(self.path)
             if db is not None:
                 return db
-        self._empty = Store(None)
-        return self._empty.reader()
+        self._folder = tempfile.TemporaryDirectory(prefix="hudtrace-view-")
+        self._store = Path(self._folder.name) / self.path.name
+        Store(self._store).close()
+        return connect(self._store)
 
     def _is_late(self) -> bool:
         return time.monotonic() > self._until
@@ -151,17 +186,8 @@ def open_store(path: Path) -> sqlite3.Connection | None:
 
     Raises `Problem` if this hudtrace cannot read it.
     """
-    # Only a file that nobody can be writing to is read without its log.
-    alone = not os.access(path.parent, os.W_OK) and not _log_of(path).exists()
-    db = sqlite3.connect(
-        f"{path.as_uri()}?mode=ro{'&immutable=1' if alone else ''}",
-        uri=True,
-        isolation_level=None,
-        check_same_thread=False,
-        timeout=_BUSY_SECONDS,
-    )
+    db = connect(path)
     try:
-        db.execute("PRAGMA query_only = 1")
         (version,) = db.execute("PRAGMA user_version").fetchone()
         if version == VERSION:
             return db
@@ -172,6 +198,22 @@ def open_store(path: Path) -> sqlite3.Connection | None:
     if version == 0:
         return None
     raise Problem(503, _of_other_version(path, version), title="Another store version")
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open a file to read from it, for a moment, whichever thread that is in."""
+    # Only a file that nobody can be writing to is read without its log.
+    log = path.with_name(f"{path.name}-wal")
+    alone = not os.access(path.parent, os.W_OK) and not log.exists()
+    db = sqlite3.connect(
+        f"{path.as_uri()}?mode=ro{'&immutable=1' if alone else ''}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        timeout=_BUSY_SECONDS,
+    )
+    db.execute("PRAGMA query_only = 1")
+    return db
 
 
 def unreadable(path: Path, error: sqlite3.Error) -> Problem:
@@ -200,7 +242,3 @@ def _of_other_version(path: Path, version: int) -> str:
         f"the store {path} has version {version}, and this hudtrace reads {VERSION}; "
         f"'hudtrace store migrate' brings it there"
     )
-
-
-def _log_of(path: Path) -> Path:
-    return path.with_name(f"{path.name}-wal")

@@ -102,7 +102,10 @@ def _bind(host: str, port: int) -> socket.socket:
     name = host.strip("[]")
     family = socket.AF_INET6 if ":" in name else socket.AF_INET
     try:
-        return socket.create_server((name, port), family=family, backlog=2048)
+        listening = socket.create_server((name, port), family=family, backlog=2048)
+        # Or each answer on a connection that is kept waits for the client's ACK.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listening
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise ConfigurationError(

@@ -31,6 +31,7 @@ class Served:
 
     def __init__(self, store: Path, **options: Any) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port = self._socket.getsockname()[1]
         self.origin = f"http://127.0.0.1:{self.port}"
         chosen = ViewOptions(store=store, port=self.port, otlp_http=None, **options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hudtrace.viewer.api import episodes, setup, span, timeline, trace
+from hudtrace.viewer.api import episodes, messages, setup, span, timeline, trace
 from hudtrace.viewer.events import CHANGES
 
 ENDPOINTS = (
@@ -10,6 +10,7 @@ ENDPOINTS = (
     *trace.ENDPOINTS,
     *timeline.ENDPOINTS,
     *span.ENDPOINTS,
+    *messages.ENDPOINTS,
     CHANGES,
     *setup.ENDPOINTS,
 )

@@ -12,17 +12,11 @@ from hudtrace.store.outbox import backlog, count_set_aside, count_waiting
 from hudtrace.store.queries import StoredSpan
 from hudtrace.viewer import addresses
 from hudtrace.viewer.api.episodes import episode_data
+from hudtrace.viewer.api.messages import transcript
 from hudtrace.viewer.api.stored import find, source_of
 from hudtrace.viewer.api.verdicts import read_by_grader, verdicts
 from hudtrace.viewer.desk import Desk
 from hudtrace.viewer.endpoints import TRACE_ID, Endpoint, Json
-
-_MODEL_CALLS = (
-    semconv.OP_CHAT,
-    semconv.OP_TEXT_COMPLETION,
-    "generate_content",
-    semconv.OP_FETCH_RESPONSE,
-)
 
 
 class _Figures(NamedTuple):
@@ -31,7 +25,6 @@ class _Figures(NamedTuple):
     started: int | None
     ended: int | None
     seq: int
-    calls: int
 
 
 def head(desk: Desk, trace_id: str) -> Json:
@@ -63,8 +56,7 @@ def head(desk: Desk, trace_id: str) -> Json:
         "read": read_by_grader(db, trace_id),
         **_about(root),
         "error": _error(db, trace_id, root),
-        "calls": figures.calls,
-        "messages": None,
+        **_said(desk, trace_id),
         "job": _job(db, episode),
         "links": desk.viewer.links.of(trace_id, root.span_id if root else ""),
         "delivery": _delivery(desk, trace_id, figures),
@@ -73,13 +65,16 @@ def head(desk: Desk, trace_id: str) -> Json:
     }
 
 
+def _said(desk: Desk, trace_id: str) -> Json:
+    found = transcript(desk, trace_id)
+    return {"calls": len(found.calls), "messages": found.messages}
+
+
 def _figures(db: sqlite3.Connection, trace_id: str) -> _Figures:
-    marks = ",".join("?" * len(_MODEL_CALLS))
     row = db.execute(
         "SELECT count(*), coalesce(sum(status = 2), 0), min(start), max(end), "
-        f"coalesce(max(id), 0), coalesce(sum(operation IN ({marks})), 0) "
-        "FROM spans WHERE trace_id = ?",
-        (*_MODEL_CALLS, bytes.fromhex(trace_id)),
+        "coalesce(max(id), 0) FROM spans WHERE trace_id = ?",
+        (bytes.fromhex(trace_id),),
     ).fetchone()
     return _Figures(*row)
 
