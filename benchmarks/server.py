@@ -3,7 +3,8 @@
 A session is a message that takes two model calls and a tool call, and a reward. The
 server is a process of its own, and so is the model; what is measured is the server's
 CPU, and how many sessions a second a client gets with many at once. Directly means:
-the same loop in one process with the openai client, neither traced nor served.
+the same loop in one process with the openai client, neither traced nor served. MCP
+agents have no model behind the server: they call the tool and answer.
 """
 
 from __future__ import annotations
@@ -16,14 +17,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 from benchmarks.episodes import bare_episode
 from benchmarks.model import URL, client, model_server
 from benchmarks.rounds import Figures, lower, middle, print_rows, race, serve
 
+#: Not what was left from a round before, which the server may close just now.
+FRESH = httpx.Limits(keepalive_expiry=1)
 SESSIONS, AT_ONCE, TURNS = 200, 20, 2  # turns of a session: its model calls
 
 
@@ -51,8 +56,69 @@ def direct() -> Callable[[], Figures]:
 
 def served() -> Callable[[], Figures]:
     """The same through a server, by plain HTTP: begin, finish."""
-    import httpx
+    server, url = start_server()
+    body = {
+        "messages": [],
+        "scenario": "initials",
+        "scenario_args": {"company": "HUD"},
+    }
+    loop = asyncio.new_event_loop()
+    http = httpx.AsyncClient(base_url=url, timeout=60, limits=FRESH)
 
+    async def one(gate: asyncio.Semaphore) -> None:
+        async with gate:
+            begun = (await http.post("/v1/chat/completions", json=body)).json()
+            id = begun["hud"]["session_id"]
+            report = (await http.post(f"/v1/sessions/{id}/finish")).json()
+            assert report["reward"] == 1.0, report
+
+    return measured(one, server, loop)
+
+
+def agents() -> Callable[[], Figures]:
+    """Clients that are the agent, over MCP: a prompt, a call of the tool, an answer.
+
+    The messages of the protocol are sent as they are: a client of ours would be all
+    that is measured.
+    """
+    server, url = start_server()
+    loop = asyncio.new_event_loop()
+    accept = {"accept": "application/json, text/event-stream"}
+    http = httpx.AsyncClient(headers=accept, timeout=60, limits=FRESH)
+
+    async def one(gate: asyncio.Semaphore) -> None:
+        async with gate:
+            headers: dict[str, str] = {}
+
+            async def ask(method: str, **params: Any) -> Any:
+                body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+                answer = await http.post(f"{url}/mcp/env", json=body, headers=headers)
+                if "mcp-session-id" in answer.headers:
+                    headers["mcp-session-id"] = answer.headers["mcp-session-id"]
+                return answer.json()["result"]
+
+            client = {"name": "bench", "version": "1"}
+            version = "2025-06-18"
+            await ask(
+                "initialize",
+                protocolVersion=version,
+                capabilities={},
+                clientInfo=client,
+            )
+            told = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+            await http.post(f"{url}/mcp/env", json=told, headers=headers)
+            await ask("prompts/get", name="initials", arguments={"company": "HUD"})
+            await ask("tools/call", name="lookup", arguments={"name": "HUD"})
+            answer = {"answer": "JR"}
+            done = await ask("tools/call", name="scenario_submit", arguments=answer)
+            assert done["structuredContent"]["reward"] == 1.0, done
+            await http.delete(f"{url}/mcp/env", headers=headers)
+
+    return measured(one, server, loop)
+
+
+def start_server() -> tuple[subprocess.Popen[str], str]:
+    """Start the server's process; return it, and its address."""
     server = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.server", "serve"],
         stderr=subprocess.PIPE,
@@ -62,20 +128,15 @@ def served() -> Callable[[], Figures]:
     assert server.stderr is not None
     found = re.search(r"http://[\d.:]+", server.stderr.readline())
     assert found is not None
-    body = {
-        "messages": [],
-        "scenario": "initials",
-        "scenario_args": {"company": "HUD"},
-    }
-    loop = asyncio.new_event_loop()
-    http = httpx.AsyncClient(base_url=found.group(), timeout=60)
+    return server, found.group()
 
-    async def one(gate: asyncio.Semaphore) -> None:
-        async with gate:
-            begun = (await http.post("/v1/chat/completions", json=body)).json()
-            id = begun["hud"]["session_id"]
-            report = (await http.post(f"/v1/sessions/{id}/finish")).json()
-            assert report["reward"] == 1.0, report
+
+def measured(
+    one: Callable[[asyncio.Semaphore], Coroutine[Any, Any, None]],
+    server: subprocess.Popen[str],
+    loop: asyncio.AbstractEventLoop,
+) -> Callable[[], Figures]:
+    """Return what runs all sessions, and tells the CPU that the server has used."""
 
     async def many() -> None:
         gate = asyncio.Semaphore(AT_ONCE)
@@ -133,14 +194,14 @@ def run_server() -> None:
     env.serve_as_agent(client=client(), model="scripted-1", port=0)
 
 
-CONTENDERS = {"direct": direct, "served": served}
+CONTENDERS = {"direct": direct, "served": served, "agents": agents}
 
 
 def main() -> None:
     """Print the table."""
     with model_server():
         rounds = race("benchmarks.server", list(CONTENDERS), 8)
-    bare, ours = rounds["direct"], rounds["served"]
+    bare, ours, agent = rounds["direct"], rounds["served"], rounds["agents"]
     added = lower(ours, "cpu_ms") - lower(bare, "cpu_ms")
     print_rows(
         f"{SESSIONS} sessions of {TURNS} turns, {AT_ONCE} at once",
@@ -150,6 +211,12 @@ def main() -> None:
             ("CPU a turn, served", f"{lower(ours, 'cpu_ms'):.2f} ms", "-"),
             ("CPU a turn, directly", f"{lower(bare, 'cpu_ms'):.2f} ms", "-"),
             ("CPU added a turn", f"{added:.2f} ms", "-"),
+            ("sessions a second, MCP agents", f"{middle(agent, 'sessions'):.0f}", "-"),
+            (
+                "CPU a session, MCP agents",
+                f"{lower(agent, 'cpu_ms') * TURNS:.2f} ms",
+                "-",
+            ),
         ],
     )
 
