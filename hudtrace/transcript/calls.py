@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hudtrace.messages import Message
-from hudtrace.transcript import loose
+from hudtrace.transcript import loose, parts
 from hudtrace.transcript.received import Received
 from hudtrace.transcript.rows import Row
 
@@ -62,7 +62,19 @@ class Messages:
         """Return where the whole message is to be had."""
         if key in self.received.places:
             return self.received.href(key)
-        return f"/api/hud/v1/message/{key.hex()}"
+        return f"{parts.API}/message/{key.hex()}"
+
+    def blob(self, href: str) -> bytes | None:
+        """Return the bytes of an image or a file, by the address that its part has."""
+        whole, _, place = href.partition("/blob/")
+        if "/span/" in whole:
+            *_, span_id, _, number = whole.split("/")
+            message = self.received.message(span_id, int(number))
+        else:
+            key = bytes.fromhex(whole.rpartition("/")[2])
+            message = self.read([key]).get(key)
+        found = None if message is None else parts.blob(message, place)
+        return None if found is None else found[1]
 
     def bodies(self, hashes: Sequence[bytes]) -> dict[bytes, bytes]:
         """Return messages as they are stored: UTF-8 JSON."""

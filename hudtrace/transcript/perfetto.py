@@ -66,19 +66,19 @@ def _span(span: StoredSpan, lane: int, base: int, last: int) -> list[dict[str, A
 
 def _lanes(spans: Sequence[StoredSpan], last: int) -> dict[str, int]:
     """Return a lane for each span, its parent's where it fits in there."""
-    open_ends: list[list[int]] = []  # by lane, of the spans under way, outermost first
+    stacks: list[list[tuple[str, int]]] = []  # by lane: spans under way and their ends
     found: dict[str, int] = {}
     for span in sorted(spans, key=lambda s: (s.start, -(s.end or last))):
         end = last if span.end is None else span.end
         own = found.get(span.parent_id or "", 0)
-        for lane in (own, *range(len(open_ends) + 1)):
-            if lane == len(open_ends):
-                open_ends.append([])
-            ends = open_ends[lane]
-            while ends and ends[-1] <= span.start:
-                ends.pop()
-            if not ends or ends[-1] >= end:
-                ends.append(end)
+        for lane in (own, *range(len(stacks) + 1)):
+            if lane == len(stacks):
+                stacks.append([])
+            stack = stacks[lane]
+            while stack and stack[-1][1] <= span.start:
+                stack.pop()
+            if not stack or (stack[-1][0] == span.parent_id and stack[-1][1] >= end):
+                stack.append((span.span_id, end))
                 found[span.span_id] = lane
                 break
     return found

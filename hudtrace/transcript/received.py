@@ -50,6 +50,11 @@ class Received:
             for key, (span_id, number) in places.items()
         }
 
+    def message(self, span_id: str, number: int) -> Message | None:
+        """Return one message of a span, None if it has none of that number."""
+        every = self._messages_of(span_id)
+        return every[number] if number < len(every) else None
+
     def asking(self, hashes: Iterable[bytes]) -> dict[bytes, Message]:
         """Return those of the messages that ask for tools."""
         return {key: self._requests[key] for key in hashes if key in self._requests}
