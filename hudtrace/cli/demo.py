@@ -219,6 +219,7 @@ def _next(result: EvalResult) -> list[str]:
     steps = {
         text.command("ls"): "the episodes of this run",
         text.command(f"show {result.trace_id[:12]}"): "this one, with its conversation",
+        text.command("view"): "all of it in the browser, at the address below",
         f"OPENAI_API_KEY=… {text.command('demo --model gpt-4o-mini')}": "a real model",
     }
     width = max(map(len, steps))

@@ -77,8 +77,9 @@ def where_to_look(trace_id: str) -> str:
     template = settings.load().trace_url or DEFAULT_TRACE_URL
     url = template.replace("{trace_id}", trace_id)
     if template == DEFAULT_TRACE_URL and not _answers(url):
-        instead = text.command(f"show {trace_id[:12]}")
-        return f"trace  {url}\n       (nothing listens there: {instead})"
+        return (
+            f"trace  {url}\n       (nothing listens there yet: {text.command('view')})"
+        )
     return f"trace  {url}"
 
 
