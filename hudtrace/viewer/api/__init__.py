@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from hudtrace.viewer.api import episodes, messages, setup, span, timeline, trace
+from hudtrace.viewer.api import (
+    downloads,
+    episodes,
+    messages,
+    setup,
+    span,
+    timeline,
+    trace,
+)
 from hudtrace.viewer.events import CHANGES
 
 ENDPOINTS = (
@@ -11,6 +19,7 @@ ENDPOINTS = (
     *timeline.ENDPOINTS,
     *span.ENDPOINTS,
     *messages.ENDPOINTS,
+    *downloads.ENDPOINTS,
     CHANGES,
     *setup.ENDPOINTS,
 )
