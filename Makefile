@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow backends check format bench test-lowest test-gemini-legacy frameworks \
+.PHONY: help demo test test-slow test-browser backends check format bench test-lowest test-gemini-legacy frameworks \
 	constraints frameworks-constraints clean
 
 help:  ## show this list
@@ -46,6 +46,9 @@ bench: $(VENV)/.test  ## print the benchmark tables (half an hour)
 	$(BIN)/python -m benchmarks.queries
 	$(BIN)/python -m benchmarks.server
 
+test-browser: $(VENV)/.test  ## run the tests of the viewer's pages in a real Chromium
+	$(BIN)/python -m pytest -q -rs -m browser $(ARGS) tests/browser
+
 test-lowest:  ## run the tests with the oldest dependencies that are allowed
 	@$(MAKE) --no-print-directory VENV=.venv-lowest CONSTRAINTS=constraints/lowest.txt \
 		GROUPS=test test
@@ -64,7 +67,7 @@ constraints: EXTRAS = --extra openai --extra anthropic --extra google --extra se
 constraints:  ## compile the exact versions that the tests use (needs uv)
 	@test -n "$(UV)" || { echo "make constraints needs uv: pip install uv" >&2; exit 1; }
 	uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate \
-		--no-emit-index-url $(EXTRAS) --group check pyproject.toml -o constraints/test.txt
+		--no-emit-index-url $(EXTRAS) --group check --group browser pyproject.toml -o constraints/test.txt
 	uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate \
 		--no-emit-index-url $(EXTRAS) --group test --resolution lowest-direct \
 		pyproject.toml -o constraints/lowest.txt
@@ -75,7 +78,7 @@ clean:  ## remove what the other targets made
 # Environments -----------------------------------------------------------------
 
 CONSTRAINTS ?= constraints/test.txt
-GROUPS ?= test instrumentors fuzz
+GROUPS ?= test instrumentors fuzz browser
 ifneq ($(UV),)
 INSTALL = VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip install -q
 else

@@ -117,7 +117,7 @@ function App() {
     { keys: ["g j"], what: "jobs", run: () => navigate("/jobs") },
     { keys: ["g t"], what: "traces", run: () => navigate("/traces") },
     { keys: ["g s"], what: "search", run: () => navigate("/search") },
-    { keys: ["g ,"], what: "set-up", run: () => navigate("/setup") },
+    { keys: ["g ,"], what: "setup", run: () => navigate("/setup") },
     { keys: ["y"], what: "copy the link to this view", run: () => void copy(location.href, "Link copied") },
     { keys: ["m"], what: "light, dark, as the system", run: () => setTheme(nextTheme(theme())) },
     { keys: ["?"], what: "this help", run: () => setDialog("help") },

@@ -99,10 +99,19 @@ export const shortId = (id) => (id ?? "").slice(0, 8);
 /** Arguments as they are read in a row: `company=HUD words=3` */
 export function args(value) {
   if (missing(value)) return "";
-  if (typeof value !== "object") return String(value);
-  return Object.entries(value)
+  const read = typeof value === "string" ? parsed(value) : value;
+  if (read === null || typeof read !== "object") return String(value);
+  return Object.entries(read)
     .map(([name, each]) => `${name}=${typeof each === "string" ? each : JSON.stringify(each)}`)
     .join(" ");
+}
+
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null; // it was cut
+  }
 }
 
 /** "1 episode", "2 episodes" */

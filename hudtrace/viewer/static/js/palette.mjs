@@ -12,7 +12,7 @@ const PAGES = [
   ["Jobs", "g j", "/jobs"],
   ["Traces of all services", "g t", "/traces"],
   ["Search", "g s", "/search"],
-  ["Set-up", "g ,", "/setup"],
+  ["Setup", "g ,", "/setup"],
 ].map(([label, keys, url]) => ({ label, keys, run: () => navigate(url) }));
 
 const THEMES = ["light", "dark", "system"].map((theme) => ({

@@ -17,7 +17,7 @@ function First() {
   return html`<${Empty} title="No episodes yet">
     <p>Run an eval, and it appears here while it runs:</p>
     <div class="sample"><pre><code>${EXAMPLE}</code></pre><${CopyButton} text=${EXAMPLE} label="Copy the example" what="Example copied" /></div>
-    <p>Or <code>hudtrace demo</code>: two agents on twelve tasks, offline, in a few seconds. Spans of other programs come in over OTLP: <a href="/setup">set-up</a>.</p>
+    <p>Or <code>hudtrace demo</code>: two agents on twelve tasks, offline, in a few seconds. Spans of other programs come in over OTLP: <a href="/setup">setup</a>.</p>
   <//>`;
 }
 

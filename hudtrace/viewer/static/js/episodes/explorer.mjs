@@ -46,7 +46,7 @@ async function find(listing, place, q, sort, base) {
   const { get } = await import("../api.mjs");
   const text = [base, q].filter(Boolean).join(" ");
   const { position } = await get(`/neighbours${query({ q: text, sort, trace: place.id })}`).catch(() => ({}));
-  return position ?? null;
+  return position ? position - 1 : null;
 }
 
 /** Up to two episodes that are marked, in the URL. */

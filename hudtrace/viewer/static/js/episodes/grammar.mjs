@@ -5,7 +5,7 @@ export const FIELDS = [
   ["reward", "<1", "0 to 1, or none"],
   ["status", ":error", "done, running, interrupted, error"],
   ["outcome", ":", "how it ended"],
-  ["failure", ":", "what it failed by"],
+  ["failure", ":", "whose it was: none, agent, infra, cancelled"],
   ["env", ":", "environment"],
   ["scenario", ":", "scenario"],
   ["task", ":", "a task's key"],
@@ -15,6 +15,7 @@ export const FIELDS = [
   ["job", ":", "job"],
   ["group", ":", "repeats of one task"],
   ["tool", ":", "tool that was called"],
+  ["failed", ":", "tool that failed"],
   ["error", ":", "type of an error"],
   ["stopped", ":", "limit that ended it"],
   ["tag", ":", "name=value"],
@@ -31,7 +32,8 @@ export const FIELDS = [
 
 const NAMES = new Set(FIELDS.map(({ name }) => name));
 const OPERATORS = "!=|<=|>=|[:=~<>]";
-const TERM = new RegExp(`(-?)([a-z_]+)(${OPERATORS})((?:"[^"]*"?|[^\\s"])*)|-?"[^"]*"?|\\S+`, "gi");
+const QUOTED = String.raw`"(?:[^"\\]|\\.)*"?`;
+const TERM = new RegExp(String.raw`(-?)([a-z_]+)(${OPERATORS})((?:${QUOTED}|[^\s"])*)|-?${QUOTED}|\S+`, "gi");
 
 /** The terms of a text: {text, start, end, field, operator, value, negated}; no field: words. */
 export function terms(text) {
@@ -51,11 +53,11 @@ export function terms(text) {
 }
 
 /** A value as it stands in a filter. */
-export const quoted = (value) => (/^[\w.@/+-]+$/.test(value) ? value : `"${value.replaceAll('"', "")}"`);
+export const quoted = (value) => (/[\s,"]|^$/.test(value) ? `"${value.replace(/["\\]/g, "\\$&")}"` : value);
 
 /** The values of a term with commas between them. */
 export const values = (term) =>
-  Array.from(term.value.matchAll(/"([^"]*)"?|[^,]+/g), (found) => found[1] ?? found[0]);
+  Array.from(term.value.matchAll(/"((?:[^"\\]|\\.)*)"?|[^,"]+/g), (found) => found[1]?.replace(/\\(.)/g, "$1") ?? found[0]);
 
 /** The filter without the characters [start, end). */
 export const without = (text, { start, end }) =>

@@ -31,7 +31,7 @@ export function lasted(job) {
 /** How many episodes are done, as a bar and in numbers. */
 export function Progress({ done, total, running }) {
   return html`<span class="progress" title=${`${done} of ${total} done`}>
-    <meter min="0" max=${Math.max(1, total)} value=${done} aria-label=${`${done} of ${total} done`}></meter>
+    <span class="gauge" aria-hidden="true"><i style=${{ width: `${total ? (done / total) * 100 : 0}%` }}></i></span>
     <span>${number(done)}<span class="mut">/${number(total)}</span></span>${running > 0 && html`<span class="live sr">running</span>`}
   </span>`;
 }

@@ -11,6 +11,6 @@ export default function Nowhere() {
     ${id
       ? html`<p><code>${id}</code> is not a trace id: it has 32 of the characters 0-9 and a-f. Its beginning is enough in <code>/t/…</code>.</p>`
       : html`<p>No page is at <code>${path}</code>.</p>`}
-    <p><a href="/">Episodes</a> · <a href="/search">Search</a> · <a href="/setup">Set-up</a></p>
+    <p><a href="/">Episodes</a> · <a href="/search">Search</a> · <a href="/setup">Setup</a></p>
   <//>`;
 }

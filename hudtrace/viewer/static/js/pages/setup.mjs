@@ -46,7 +46,7 @@ export default function Setup() {
   if (!data) return html`<${Spinner} label="loading" />`;
   const { store, index, urls, env, receivers, links, version } = data;
   return html`<div class="scroll"><div class="page-narrow setup">
-    <h1>Set-up</h1>
+    <h1>Setup</h1>
     <section>
       <h2>Evals</h2>
       <p>Whatever runs with hudtrace on this machine writes to the store below and appears here by itself.</p>
