@@ -84,7 +84,7 @@ export function ticks(axis, low, high, wanted = 6) {
   for (let at = Math.ceil(from / step) * step; at <= to && found.length < 20; at += step) {
     found.push({ time: at, place: (placeOf(axis, at) - low) / (high - low) });
   }
-  return found;
+  return found.filter(({ place }) => place < 0.94);
 }
 
 function evenly(axis, low, high, wanted) {

@@ -5,7 +5,7 @@ import { CopyButton, Problem, RewardChip } from "../bits.mjs";
 import { clock, cost, count, durationNs, number, tokens } from "../format.mjs";
 import { html, memo, useContext, useState } from "../html.mjs";
 import { Part, ReadMark, Said, Shared, ToolCall, isIn } from "./parts.mjs";
-import { messageText, textsOf } from "./words.mjs";
+import { messageText, textsOf, visible } from "./words.mjs";
 
 /** @param {{item: import("./items.mjs").Item}} props */
 export const Block = memo(function Block({ item }) {
@@ -110,7 +110,8 @@ function Message({ message, anchor = true }) {
 
 /** A verdict at its place in the conversation. */
 function Reward({ item }) {
-  const { pick } = useContext(Shared);
+  const { pick, verdicts } = useContext(Shared);
+  const explanation = item.explanation ?? verdicts.get(item.span_id)?.explanation;
   const by = [item.kind_of, item.evaluator].filter(Boolean).join(" ");
   const read = item.read ?? [];
   return html`<article class=${`verdict ${item.effective === false ? "old" : ""}`} data-span=${item.span_id} aria-label=${`reward ${item.name}`}>
@@ -118,7 +119,7 @@ function Reward({ item }) {
     <div class="what">
       <p><${RewardChip} value=${item.value} /> ${item.label && html`<b>${item.label}</b>`}
         <span class="mut"> ${by && `by ${by}`}${item.late ? ", given later" : ""}${item.effective === false ? ", superseded" : ""}</span></p>
-      ${item.explanation && html`<${Said} text=${item.explanation} />`}
+      ${explanation && html`<${Said} text=${explanation} />`}
       ${read.length > 0 && html`<p class="reads"><span class="mut">the grader read </span>
         ${read.slice(0, 12).map((span, i) => html`<button type="button" key=${span} class="quiet" onClick=${() => pick(span)}>span ${i + 1}</button>`)}
         ${read.length > 12 && html`<span class="mut"> and ${read.length - 12} more</span>`}</p>`}
@@ -129,9 +130,9 @@ function Reward({ item }) {
 /** An error with its traceback. */
 export function Failure({ error, open = true }) {
   return html`<div class="failure" data-span=${error.span_id ?? null} role="group" aria-label="error">
-    <p class="said"><b>${error.type}</b>${error.message ? `: ${error.message}` : ""}</p>
+    <p class="said"><b>${error.type}</b>${error.message ? `: ${visible(error.message)}` : ""}</p>
     ${error.stacktrace && html`<details open=${open}><summary>Traceback</summary>
-      <div class="said code" tabindex="0">${error.stacktrace}</div>
+      <div class="said code" tabindex="0">${visible(error.stacktrace)}</div>
       <${CopyButton} text=${error.stacktrace} label="Copy the traceback" /></details>`}
   </div>`;
 }

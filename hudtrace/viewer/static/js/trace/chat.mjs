@@ -25,7 +25,6 @@ export function useItems(items) {
  *   `place` is given the means to go somewhere: `.go(index, spanOrAnchor)`.
  */
 export function Chat({ items, place, picked, onPick, onTop, empty }) {
-  useItems(items);
   const box = useRef(null);
   const view = useView(items, box, onTop);
   place.current = view;

@@ -6,8 +6,8 @@ import { clock, costReason, cost, count, duration, number, shortId, tokens } fro
 import { html, useState } from "../html.mjs";
 import { Failure } from "./blocks.mjs";
 
-/** @param {{head: any, list: {q: string, sort: string}, view: string, onPick: Function}} props */
-export function Header({ head, list, view, onPick }) {
+/** @param {{head: any, list: {q: string, sort: string}, view: string, neighbours: any, onPick: Function}} props */
+export function Header({ head, list, view, neighbours, onPick }) {
   const episode = head.episode;
   return html`<header class="trace-head">
     <div class="trace-title">
@@ -16,7 +16,7 @@ export function Header({ head, list, view, onPick }) {
       <${StatusIcon} state=${head.state} outcome=${episode?.outcome} reward=${episode?.reward} label=${true} />
       ${episode?.stopped_by && html`<span class="tag warn">stopped by ${episode.stopped_by}</span>`}
       <span class="fill"></span>
-      <${Neighbours} id=${head.trace_id} list=${list} view=${view} />
+      <${Neighbours} data=${neighbours} list=${list} view=${view} />
       ${head.links.map((link) => html`<a key=${link.name} class="out" href=${link.url} target="_blank" rel="noopener noreferrer">${link.name} ↗</a>`)}
       <${Downloads} id=${head.trace_id} />
     </div>
@@ -44,14 +44,14 @@ function Why({ head, onPick }) {
   const read = head.read ?? [];
   return html`<div class="why">
     <span class="cut" title=${counts.explanation}>${counts.explanation ?? html`<span class="mut">no explanation was given</span>`}</span>
-    <span class="mut">${byWhom(counts)}</span>
+    <span class="mut" title=${counts.version && `version ${counts.version}`}>${byWhom(counts)}</span>
     ${read.length > 0 && html`<button type="button" class="quiet" onClick=${() => onPick(read[0])}
-      title="Go to what the grader read; press again for the next">read ${count(read.length, "span")}</button>`}
+      title="Go to what the grader read; press again for the next">grader read ${count(read.length, "span")}</button>`}
     ${verdicts.length > 1 && html`<${History} verdicts=${verdicts} here=${head.trace_id} onPick=${onPick} />`}
   </div>`;
 }
 
-const byWhom = (v) => `by ${[v.kind, v.evaluator, v.version].filter(Boolean).join(" ") || "the scenario"}${v.late ? ", later" : ""}`;
+const byWhom = (v) => `by ${[v.kind, v.evaluator].filter(Boolean).join(" ") || "the scenario"}${v.late ? ", later" : ""}`;
 
 function History({ verdicts, here, onPick }) {
   const [open, setOpen] = useState(false);
@@ -102,8 +102,7 @@ function Stopped({ error, onPick }) {
 }
 
 /** The ones before and after it in the list that one came from. */
-function Neighbours({ id, list, view }) {
-  const { data } = useNeighbours(id, list);
+function Neighbours({ data, list, view }) {
   if (!data || !data.total || !data.position) return null;
   const to = (other) => other && `/trace/${other}${query({ ...list, view: view === "chat" ? null : view })}`;
   const arrow = (other, words, sign) => other

@@ -6,7 +6,7 @@ import { count, number } from "../format.mjs";
 import { html, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../html.mjs";
 import { useKeys } from "../keys.mjs";
 import { navigate, useQuery, useRoute } from "../router.mjs";
-import { Chat } from "./chat.mjs";
+import { Chat, useItems } from "./chat.mjs";
 import { useTrace } from "./data.mjs";
 import { Detail } from "./detail.mjs";
 import { FindBar, highlight, useFind } from "./find.mjs";
@@ -38,6 +38,7 @@ function Trace({ trace, head }) {
   const [get, set] = useQuery();
   const view = VIEWS.includes(get("view")) ? get("view") : "chat";
   const list = useMemo(() => ({ q: get("q"), sort: get("sort") }), [get]);
+  useItems(trace.items);
   const place = useRef(null);
   const box = useRef(null);
   const [top, setTop] = useState(null);
@@ -70,10 +71,9 @@ function Trace({ trace, head }) {
     follow: () => setFollows(!follows),
   };
   useKeys("Episode", keysOf(act));
-  const shared = useMemo(() => ({ id: head.trace_id, read: new Set(head.read), needle, pick: (span) => picking.pick(span, "link") }), [head.trace_id, head.read.join(), needle, picking.pick]);
-  const verdicts = useMemo(() => new Map(head.verdicts.map((v) => [v.span_id, v])), [head.verdicts]);
+  const shared = useShared(head, needle, picking.pick);
   return html`<${Shared.Provider} value=${shared}><div class="trace" data-view=${view}>
-    <${Header} head=${head} list=${list} view=${view} onPick=${picking.pickNext} />
+    <${Header} head=${head} list=${list} view=${view} neighbours=${neighbours.data} onPick=${picking.pickNext} />
     <div class="trace-bar">
       <${Tabs} label="Views" items=${VIEWS.map((key) => ({ key, label: LABELS[key] }))} picked=${view} onPick=${open} />
       <${Stepper} steps=${trace.steps} here=${here} onTurn=${turn} />
@@ -84,7 +84,7 @@ function Trace({ trace, head }) {
         : html`<button type="button" class="quiet" onClick=${act.find} title="/">Find</button>`}
     </div>
     <div class="trace-body">
-      <${Outline} steps=${trace.steps} at=${here} verdicts=${verdicts} onPick=${(step) => picking.pick(view === "timeline" ? step.span.id : (step.calls[0] ?? step.span).id, "outline")} />
+      <${Outline} steps=${trace.steps} at=${here} verdicts=${shared.verdicts} onPick=${(step) => picking.pick(view === "timeline" ? step.span.id : (step.calls[0] ?? step.span).id, "outline")} />
       <div class="trace-main" ref=${box} role="tabpanel" aria-labelledby=${`tab-${view}`}>
         ${(view === "timeline" || view === "split") && html`<${Timeline} timeline=${timeline} trace=${trace} read=${shared.read} picking=${picking} onOpen=${(span) => (picking.pick(span, "timeline"), open(view === "split" ? "timeline" : "split"))} />`}
         ${(view === "chat" || view === "split") && html`<${Chat} items=${trace.items} place=${place} picked=${picking.id} onPick=${(span) => picking.pick(span, "chat")} onTop=${setTop} empty=${html`<${NoChat} onOpen=${() => open("timeline")} />`} />`}
@@ -131,6 +131,15 @@ function usePicking({ trace, get, set, view, place }) {
     pick(read.includes(span) && at >= 0 ? read[(at + 1) % read.length] : span, "link");
   }, [pick]);
   return { id, pick, pickNext, span: (id && trace.tree.byId.get(id)) || null };
+}
+
+/** What the blocks have to know; the same object as long as nothing in it changes. */
+function useShared(head, needle, pick) {
+  return useMemo(() => ({
+    ...{ id: head.trace_id, needle, read: new Set(head.read) },
+    verdicts: new Map(head.verdicts.map((verdict) => [verdict.span_id, verdict])),
+    pick: (span) => pick(span, "link"),
+  }), [head.trace_id, JSON.stringify(head.read), JSON.stringify(head.verdicts), needle, pick]);
 }
 
 function useHighlight(box, needle, hit, view) {

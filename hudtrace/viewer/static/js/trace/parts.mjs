@@ -4,10 +4,10 @@ import { get } from "../api.mjs";
 import { CopyButton, Markdown } from "../bits.mjs";
 import { bytes, durationNs, number } from "../format.mjs";
 import { createContext, html, useContext, useState } from "../html.mjs";
-import { argumentsText, inline, parsed, pretty, wordsOf } from "./words.mjs";
+import { argumentsText, inline, parsed, pretty, visible, wordsOf } from "./words.mjs";
 
-/** What all blocks of a page share: {id, read: Set, needle: string, pick(span)}. */
-export const Shared = createContext({ id: "", read: new Set(), needle: "", pick: () => {} });
+/** What all blocks of a page share: {id, read: Set, verdicts: Map, needle, pick(span)}. */
+export const Shared = createContext({ id: "", read: new Set(), verdicts: new Map(), needle: "", pick: () => {} });
 
 const CHUNK = 16_000; // characters that are laid out at once
 const TALL = 14; // lines, from which on a result is shown by its beginning
@@ -41,7 +41,8 @@ function Text({ part }) {
 }
 
 /** Text in pieces that are laid out only when they come into view. */
-export function Said({ text, code = false }) {
+export function Said({ text: said, code = false }) {
+  const text = visible(said);
   const kind = code ? "said code" : "said";
   if (text.length <= CHUNK) return html`<div class=${kind}>${text}</div>`;
   return html`<div class=${`${kind} long`} tabindex="0" role="group" aria-label=${`text of ${number(text.length)} characters`}>
@@ -98,14 +99,14 @@ export function ToolCall({ part }) {
   return html`<div class=${`call-block ${failed}`} data-span=${part.span_id} tabindex="-1">
     <div class="call-head">
       <b class="call-name">${part.name}</b>
-      ${line !== null && html`<code class="said args">${line}</code>`}
+      ${line !== null && html`<code class="said args">${visible(line)}</code>`}
       <span class="fill"></span>
       ${failed && html`<span class="tag bad">failed</span>`}
       <${ReadMark} span=${part.span_id} />
       ${part.duration != null && html`<small class="mut num">${durationNs(part.duration)}</small>`}
       <${CopyButton} text=${() => wordsOf(part)} label="Copy the call and its result" />
     </div>
-    ${line === null && html`<div class="said code args">${argumentsText(part.arguments)}</div>`}
+    ${line === null && html`<div class="said code args">${visible(argumentsText(part.arguments))}</div>`}
     ${part.result ? html`<${Result} parts=${part.result.parts} n=${part.result.n} />` : html`<p class="mut pending">no result was seen</p>`}
   </div>`;
 }

@@ -58,6 +58,7 @@ export function endOf(span, now) {
 /** What a reader calls the span: its model or tool, without the operation. */
 export function titleOf(span) {
   if (span.kind === "tool" || span.kind === "model") return span.label || span.name;
+  if (span.kind === "turn" && span.turn !== null) return `turn ${span.turn}`;
   return span.name;
 }
 

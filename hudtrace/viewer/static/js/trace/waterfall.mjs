@@ -15,7 +15,7 @@ export const ROW = 24;
 const HEAD = 24;
 
 /** Microseconds as people read them. */
-export const lasts = (us) => duration(us / 1e6);
+export const lasts = (us) => (us === 0 ? "0" : duration(us / 1e6));
 
 /**
  * @param {{rows: any[], spans: any[], axis: any, view: [number, number], now: number,
