@@ -96,7 +96,7 @@ def _parts(parts: Iterable[Plain]) -> Iterator[str]:
         elif kind == "tool_call_response":
             yield ""
             yield f"→ response to {_inline(part['id'])}"
-            yield from _parts(part["parts"])
+            yield from _parts(part["result"]["parts"])
         elif kind == "text":
             yield from _fenced(part["text"])
         elif kind == "reasoning":

@@ -82,7 +82,7 @@ class _Item:
                 yield from self._asked(part)
             elif kind == "tool_call_response":
                 yield f'<div class="mut">response to {escaped(part["id"])}</div>'
-                yield from self._parts(part["parts"])
+                yield from self._parts(part["result"]["parts"])
             elif kind == "blob":
                 yield self._blob(part)
             elif kind == "uri":

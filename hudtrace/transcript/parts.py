@@ -64,7 +64,8 @@ class Parts:
         """Return what a tool responded, where it is no part of a call."""
         inner = self.response(given.get("response"), href, place)
         answers = self.data(given.get("id"))
-        return {"type": "tool_call_response", "id": answers, "parts": inner}
+        result = {"parts": inner, "n": None}
+        return {"type": "tool_call_response", "id": answers, "result": result}
 
     def part(self, given: Mapping[str, Any], href: str, place: str) -> Plain:
         """Return a part; *href* leads to its message, *place* to it in there."""

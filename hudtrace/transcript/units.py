@@ -105,7 +105,7 @@ def _of_parts(
         if part["type"] == "tool_call":
             yield from _of_call(part, n)
         elif part["type"] == "tool_call_response":
-            yield _unit("result", "tool", "", _words(part["parts"]), n)
+            yield _unit("result", "tool", "", _words(part["result"]["parts"]), n)
         else:
             kind = "reasoning" if part["type"] == "reasoning" else what
             yield _unit(kind, str(role), "", _words([part]), n)
