@@ -25,6 +25,7 @@ FOLDER = Path(__file__).parent / "static"
 PLACEHOLDER = "/static/-/"
 PAGES = (
     "/",
+    "/jobs",
     "/job/{job_id:path}",
     "/traces",
     "/trace/{trace_id}",

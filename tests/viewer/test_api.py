@@ -268,3 +268,23 @@ def test_answers_are_not_kept(viewer: Served, ids: dict[str, str]) -> None:
     status, headers, body = viewer.raw("HEAD", f"{API}/setup")
     assert (status, body) == (200, b"")
     assert int(headers["content-length"]) > 0
+
+
+def test_two_traces(viewer: Served, ids: dict[str, str]) -> None:
+    """What is the same and what is not, with the head of each."""
+    pair = f"{ids['bread']}...{ids['rubbish']}"
+    found = viewer.api(f"/diff/{pair}")
+    assert found["url"] == f"/diff/{pair}"
+    assert set(found["a"]) >= HEAD
+    assert found["a"]["trace_id"] == ids["bread"]
+    assert found["b"]["episode"]["reward"] == 0.5
+    assert {row["kind"] for row in found["rows"]} <= {
+        *("same", "changed", "added", "removed")
+    }
+    assert found["rows"][found["first"]]["kind"] != "same"
+    assert {figure["name"] for figure in found["figures"]} >= {"reward", "turns"}
+    same = viewer.api(f"/diff/{ids['bread']}...{ids['bread']}")
+    assert same["first"] is None
+    assert viewer.api(f"/diff/{UNKNOWN}...{ids['bread']}")["a"]["state"] == "waiting"
+    for wrong in ("x...y", f"{UNKNOWN}..{UNKNOWN}", "..."):
+        assert viewer.get(f"{API}/diff/{wrong}").status_code in (400, 404)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hudtrace.viewer.api import (
+    diff,
     downloads,
     episodes,
     messages,
@@ -19,6 +20,7 @@ ENDPOINTS = (
     *timeline.ENDPOINTS,
     *span.ENDPOINTS,
     *messages.ENDPOINTS,
+    *diff.ENDPOINTS,
     *downloads.ENDPOINTS,
     CHANGES,
     *setup.ENDPOINTS,
