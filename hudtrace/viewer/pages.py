@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import mimetypes
+import time
 from email.utils import formatdate
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -129,6 +131,11 @@ class Pages:
 
 def version() -> str:
     """Return what the files of the app have in their addresses; new when they change."""
+    return _version(int(time.monotonic()))
+
+
+@functools.lru_cache(maxsize=1)
+def _version(_second: int) -> str:
     digest = hashlib.sha256()
     for path in sorted(FOLDER.rglob("*")):
         if path.is_file():

@@ -56,6 +56,11 @@ def test_what_is_in_the_wheel(wheel: Path) -> None:
         "hudtrace/_data/dashboards/jaeger.yaml",
     ):
         assert needed in names
+    static = ROOT / "hudtrace" / "viewer" / "static"
+    files = [file for file in static.rglob("*") if file.is_file()]
+    assert {file.suffix for file in files} >= {".html", ".css", ".mjs", ".svg"}
+    for file in files:
+        assert file.relative_to(ROOT).as_posix() in names
     assert any(name.endswith("LICENSE") for name in names)
     tops = {name.split("/")[0] for name in names}
     assert {t for t in tops if not t.endswith(".dist-info")} == {
