@@ -25,8 +25,8 @@ export function useTrace(id) {
   const items = useMemo(() => new Items((from, limit) => get(`/trace/${id}/messages?from=${from}&limit=${limit}`)), [id]);
   const load = useCallback(async () => {
     try {
-      const since = latest.current ? `?after=${latest.current.seq}` : "";
-      latest.current = mergeSpans(latest.current, await get(`/trace/${id}/spans${since}`));
+      const since = latest.current ? `&after=${latest.current.seq}` : "";
+      latest.current = mergeSpans(latest.current, await get(`/trace/${id}/spans?packed=1${since}`));
       setKnown(latest.current);
       setProblem(null);
     } catch (error) {
@@ -66,10 +66,11 @@ function useChanges(id, state, look) {
 
 function useShape(known) {
   return useMemo(() => {
-    if (!known) return { spans: null, tree: null, steps: [], ordered: [] };
+    if (!known) return { spans: null, tree: null, steps: [], ordered: [], calls: [] };
     const spans = known.spans;
     const ordered = [...spans].sort((a, b) => a.start - b.start);
-    return { spans, ordered, tree: buildTree(spans), steps: stepsOf(ordered), base: known.base };
+    const calls = ordered.filter((span) => span.kind === "model");
+    return { spans, ordered, calls, tree: buildTree(spans), steps: stepsOf(ordered), base: known.base };
   }, [known]);
 }
 

@@ -26,7 +26,7 @@ export function useSpan(trace, span, version) {
   return state.id === span ? state : { data: null, error: null };
 }
 
-export function Detail({ trace, span, version, onPick, onClose, onChat }) {
+export default function Detail({ trace, span, version, onPick, onClose, onChat }) {
   const { data, error } = useSpan(trace, span.id, version);
   return html`<aside class="detail" aria-label="The picked span">
     <header class="detail-head">

@@ -17,17 +17,17 @@ export function hitsInItems(items, needle) {
   return hits;
 }
 
-/** The spans that *needle* is in the name of. */
-export function hitsInSpans(rows, needle) {
-  const has = ({ span }) => `${span.name} ${titleOf(span)} ${span.id}`.toLowerCase().includes(needle);
-  return rows.filter(has).map(({ span }) => ({ span: span.id }));
+/** The spans that *needle* is in the name or the id of. */
+export function hitsInSpans(spans, needle) {
+  const has = (span) => `${span.name} ${titleOf(span)} ${span.id}`.toLowerCase().includes(needle);
+  return spans.filter(has).map((span) => ({ span: span.id }));
 }
 
 /**
  * The hits of what is searched for, and which of them one is at.
- * @param {{needle: string, items: any, rows: any[], inSpans: boolean, onHit: Function}} options
+ * @param {{needle: string, items: any, spans: any[], inSpans: boolean, onHit: Function}} options
  */
-export function useFind({ needle, items, rows, inSpans, onHit }) {
+export function useFind({ needle, items, spans, inSpans, onHit }) {
   const [at, setAt] = useState(-1);
   useEffect(() => {
     setAt(-1);
@@ -38,8 +38,8 @@ export function useFind({ needle, items, rows, inSpans, onHit }) {
   }, [needle, inSpans, items]);
   const hits = useMemo(() => {
     if (!needle) return [];
-    return inSpans ? hitsInSpans(rows, needle) : hitsInItems(items.known(), needle);
-  }, [needle, inSpans, inSpans ? rows : items.version]);
+    return inSpans ? hitsInSpans(spans, needle) : hitsInItems(items.known(), needle);
+  }, [needle, inSpans, inSpans ? spans : items.version]);
   const go = (step) => {
     if (!hits.length) return;
     const next = at < 0 ? (step > 0 ? 0 : hits.length - 1) : (at + step + hits.length) % hits.length;

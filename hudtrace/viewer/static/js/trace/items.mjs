@@ -70,11 +70,16 @@ export class Items {
     if (last >= 0 && end === last + 1) await this.#fetch(end);
   }
 
-  /** The index of the item that shows a span, or the one just before it in time. */
-  async ofSpan(id, time) {
+  /**
+   * The index of the item that shows a span, or the one just before it in time.
+   * @param {string} id @param {bigint} time in unix ns
+   * @param {number} share about how much of the conversation is before it, 0 to 1
+   */
+  async ofSpan(id, time, share) {
     const shown = [...this.known()].find((item) => shows(item, id));
     if (shown) return shown.index;
-    const near = await this.#bisect((item) => (item.start == null ? null : BigInt(item.start) <= time));
+    const before = (item) => (item.start == null ? null : BigInt(item.start) <= time);
+    const near = await this.#bisect(before, share);
     for (let i = near; i >= Math.max(0, near - PAGE); i--) {
       const item = this.at(i);
       if (item && shows(item, id)) return i;
@@ -84,19 +89,22 @@ export class Items {
 
   /** The index of the item that has message *n*. */
   ofMessage(n) {
-    return this.#bisect((item) => {
+    const before = (item) => {
       const first = item.new?.[0]?.n ?? item.part?.n;
       return first === undefined ? null : first <= n;
-    });
+    };
+    return this.#bisect(before, Math.min(1, n / Math.max(1, this.messages)));
   }
 
   /** The last item of which *before* is true; null says that an item cannot tell. */
-  async #bisect(before) {
+  async #bisect(before, share = this.messages ? 0.5 : 0) {
     await this.want(0, 1);
     let low = 0;
     let high = this.total - 1;
+    const guess = Math.round(share * high);
+    const guesses = [guess - 2, guess + 2]; // mostly both are on one page
     while (low < high) {
-      const middle = Math.ceil((low + high) / 2);
+      const middle = Math.min(high, Math.max(low + 1, guesses.shift() ?? Math.ceil((low + high) / 2)));
       await this.want(middle, middle + 1);
       const judged = this.#judge(middle, low, before);
       if (judged === null || judged.yes) low = middle;

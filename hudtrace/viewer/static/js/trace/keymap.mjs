@@ -9,12 +9,12 @@ export function keysOf(act) {
 
 function moves({ view, timeline, picking, place, open, neighbour, up }) {
   const inRows = view === "timeline" || view === "split";
-  const go = (by) => (inRows ? stepRow(timeline.rows, picking, by) : view === "chat" ? stepBlock(place, picking, by) : false);
+  const go = (by) => (inRows ? stepRow(timeline, picking, by) : view === "chat" ? stepBlock(place, picking, by) : false);
   return [
     { keys: ["j", "ArrowDown"], what: "next row or message", run: (event) => plain(event) && go(1) },
     { keys: ["k", "ArrowUp"], what: "previous row or message", run: (event) => plain(event) && go(-1) },
-    { keys: ["Home"], what: "first", run: () => (inRows ? stepRow(timeline.rows, picking, -Infinity) : view === "chat" ? stepBlock(place, picking, -Infinity) : false) },
-    { keys: ["End"], what: "last", run: () => (inRows ? stepRow(timeline.rows, picking, Infinity) : view === "chat" ? stepBlock(place, picking, Infinity) : false) },
+    { keys: ["Home"], what: "first", run: () => (inRows ? stepRow(timeline, picking, -Infinity) : view === "chat" ? stepBlock(place, picking, -Infinity) : false) },
+    { keys: ["End"], what: "last", run: () => (inRows ? stepRow(timeline, picking, Infinity) : view === "chat" ? stepBlock(place, picking, Infinity) : false) },
     { keys: ["Enter", "o"], what: "open in the chat, or in the split view", run: () => (picking.id ? open(view === "chat" ? "split" : "chat") : false) },
     { keys: ["Escape", "u"], what: "up: close, let go, back to the list", run: up },
     { keys: ["["], what: "previous episode of the list", run: () => neighbour("prev") },
@@ -25,7 +25,8 @@ function moves({ view, timeline, picking, place, open, neighbour, up }) {
 /** Arrow keys belong to what they are pressed in, where that has a use for them. */
 const plain = (event) => event.key.length === 1 || !event.target.closest("[role=tablist], .said, .detail");
 
-function stepRow(rows, picking, by) {
+function stepRow(timeline, picking, by) {
+  const rows = timeline.current?.rows ?? [];
   if (!rows.length) return false;
   const at = rows.findIndex((row) => row.span.id === picking.id);
   const next = Math.max(0, Math.min(rows.length - 1, at < 0 && Math.abs(by) === 1 ? 0 : at + by));
@@ -66,7 +67,8 @@ function views({ open }) {
   return names.map((name, i) => ({ keys: [String(i + 1)], what: `view: ${name}`, run: () => open(name) }));
 }
 
-function zooms({ timeline, picking }) {
+function zooms({ timeline: { current: timeline }, picking }) {
+  if (!timeline) return [];
   const row = () => timeline.rows.find(({ span }) => span.id === picking.id);
   return [
     { keys: ["ArrowLeft"], what: "fold, or to the parent", run: (event) => plain(event) && left(row(), timeline, picking) },

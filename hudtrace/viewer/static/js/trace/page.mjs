@@ -8,19 +8,21 @@ import { useKeys } from "../keys.mjs";
 import { navigate, useQuery, useRoute } from "../router.mjs";
 import { Chat, useItems } from "./chat.mjs";
 import { useTrace } from "./data.mjs";
-import { Detail } from "./detail.mjs";
+import { Filters } from "./filters.mjs";
 import { FindBar, highlight, useFind } from "./find.mjs";
 import { Header, useNeighbours } from "./header.mjs";
 import { keysOf } from "./keymap.mjs";
+import { lazy } from "./lazy.mjs";
 import { markedBeside, toggleMark } from "./marks.mjs";
 import { Outline } from "./outline.mjs";
 import { Shared } from "./parts.mjs";
-import { Raw } from "./raw.mjs";
-import { Timeline, useTimeline } from "./timeline.mjs";
-import { Waiting } from "./waiting.mjs";
-import { nextTurn, spoken, stepAt, turnsOf } from "./walk.mjs";
+import { nextTurn, shareBefore, spoken, stepAt, turnsOf } from "./walk.mjs";
 
 export const VIEWS = ["chat", "timeline", "split", "raw"];
+const Timeline = lazy(() => import("./timeline.mjs"));
+const Detail = lazy(() => import("./detail.mjs"));
+const Raw = lazy(() => import("./raw.mjs"));
+const Waiting = lazy(() => import("./waiting.mjs"));
 const LABELS = { chat: "Chat", timeline: "Timeline", split: "Split", raw: "Raw" };
 
 /** @param {{id: string}} props */
@@ -44,10 +46,10 @@ function Trace({ trace, head }) {
   const [top, setTop] = useState(null);
   const [follows, setFollows] = useState(false);
   const picking = usePicking({ trace, get, set, view, place });
-  const timeline = useTimeline({ trace, get, set, picked: picking.id });
+  const timeline = useRef(null);
   const needle = (get("find") ?? "").toLowerCase();
   const find = useFind({
-    ...{ needle, items: trace.items, rows: timeline.rows, inSpans: view === "timeline" || view === "raw" },
+    ...{ needle, items: trace.items, spans: trace.ordered, inSpans: view === "timeline" || view === "raw" },
     onHit: (hit) => (hit.span ? picking.pick(hit.span, "find") : place.current?.go(hit.index)),
   });
   useHighlight(box, needle, find.hit, view);
@@ -77,7 +79,7 @@ function Trace({ trace, head }) {
     <div class="trace-bar">
       <${Tabs} label="Views" items=${VIEWS.map((key) => ({ key, label: LABELS[key] }))} picked=${view} onPick=${open} />
       <${Stepper} steps=${trace.steps} here=${here} onTurn=${turn} />
-      ${(view === "timeline" || view === "split") && html`<${timeline.Chips} />`}
+      ${(view === "timeline" || view === "split") && html`<${Filters} get=${get} set=${set} />`}
       <span class="fill"></span>
       ${head.state === "running" && html`<button type="button" aria-pressed=${follows} onClick=${act.follow} title="f">Follow</button>`}
       ${finds ? html`<${FindBar} text=${get("find") ?? ""} find=${find} onText=${(text) => set({ find: text || null })} onClose=${act.up} />`
@@ -86,7 +88,7 @@ function Trace({ trace, head }) {
     <div class="trace-body">
       <${Outline} steps=${trace.steps} at=${here} verdicts=${shared.verdicts} onPick=${(step) => picking.pick(view === "timeline" ? step.span.id : (step.calls[0] ?? step.span).id, "outline")} />
       <div class="trace-main" ref=${box} role="tabpanel" aria-labelledby=${`tab-${view}`}>
-        ${(view === "timeline" || view === "split") && html`<${Timeline} timeline=${timeline} trace=${trace} read=${shared.read} picking=${picking} onOpen=${(span) => (picking.pick(span, "timeline"), open(view === "split" ? "timeline" : "split"))} />`}
+        ${(view === "timeline" || view === "split") && html`<${Timeline} handle=${timeline} trace=${trace} get=${get} set=${set} read=${shared.read} picking=${picking} onOpen=${(span) => (picking.pick(span, "timeline"), open(view === "split" ? "timeline" : "split"))} />`}
         ${(view === "chat" || view === "split") && html`<${Chat} items=${trace.items} place=${place} picked=${picking.id} onPick=${(span) => picking.pick(span, "chat")} onTop=${setTop} empty=${html`<${NoChat} onOpen=${() => open("timeline")} />`} />`}
         ${view === "raw" && html`<${Raw} head=${head} spans=${trace.ordered} picked=${picking.id} needle=${needle} onPick=${picking.pick} />`}
       </div>
@@ -121,7 +123,7 @@ function usePicking({ trace, get, set, view, place }) {
     else if (span) {
       const said = spoken(tree, span);
       const time = BigInt(base) + BigInt(Math.round(said.start * 1000));
-      items.ofSpan(said.id, time).then((index) => current && place.current?.go(index, said.id));
+      items.ofSpan(said.id, time, shareBefore(latest.current.calls, said)).then((index) => current && place.current?.go(index, said.id));
     }
     return () => (current = false);
   }, [id, hash, shown]);

@@ -12,7 +12,7 @@ const FEW = 300; // spans, up to which a search fetches all of them by itself
 const AT_ONCE = 6;
 
 /** @param {{head: any, spans: any[], picked: string|null, needle: string, onPick: Function}} props */
-export function Raw({ head, spans, picked, needle, onPick }) {
+export default function Raw({ head, spans, picked, needle, onPick }) {
   const store = useSpanStore(head.trace_id, spans);
   const value = useMemo(() => ({
     trace: head,

@@ -4,7 +4,7 @@ import { CopyButton, Empty } from "../bits.mjs";
 import { html } from "../html.mjs";
 
 /** @param {{head: any}} props */
-export function Waiting({ head }) {
+export default function Waiting({ head }) {
   const delivery = head.delivery;
   return html`<${Empty} title="Waiting for spans">
     <p>No span of this trace has arrived yet. The page shows them as soon as they do.</p>

@@ -38,6 +38,18 @@ export function nextSpan(ordered, from, by, wanted) {
   return null;
 }
 
+/** How much of the model's calls, in order of time, is before *span*: 0 to 1. */
+export function shareBefore(calls, span) {
+  let low = 0;
+  let high = calls.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (calls[middle].start <= span.start) low = middle + 1;
+    else high = middle;
+  }
+  return calls.length ? low / calls.length : 0;
+}
+
 /** The span that the conversation shows for *span*: itself, or the first within it. */
 export function spoken(tree, span) {
   const waiting = [span];
