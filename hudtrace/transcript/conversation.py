@@ -61,9 +61,12 @@ class Transcript:
 
     def item_of_message(self, n: int) -> int | None:
         """Return the number of the item that shows message *n*."""
-        for index, (kind, about) in enumerate(self.entries):
-            if kind == "call" and about.first <= n < about.first + len(about.new):
-                return index
+        for call in self.calls:
+            if call.first <= n < call.first + len(call.new):
+                message = self.source.read([call.new[n - call.first]])
+                parts = [part for each in message.values() for part in each["parts"]]
+                asker = self.tools.asker(call, parts[0]) if parts else None
+                return self._by_span[(asker or call).row.span_id]
         return None
 
 

@@ -69,7 +69,7 @@ class Items:
             listed = [
                 self._part(call, part, href, str(place), answers)
                 for place, part in enumerate(message["parts"])
-                if not self._tools.is_joined(call, part)
+                if self._tools.asker(call, part) is None
             ]
             if listed or not message["parts"]:
                 role = self._parts.data(message["role"])

@@ -73,13 +73,18 @@ class ToolCalls:
                 break
         return found
 
-    def is_joined(self, call: Call, part: Any) -> bool:
-        """Say whether *part*, of a message of *call*, is shown where it was asked for."""
+    def asker(self, call: Call, part: Any) -> Call | None:
+        """Return the call that asked for what *part*, of a message of *call*, answers.
+
+        The part is shown there. None if it answers nothing that is near.
+        """
         if part.get("type") != _RESPONSE:
-            return False
-        earlier = self._around(call, -_LATER, 0)
+            return None
         answers = str(part.get("id"))
-        return any(answers in self._asked[c.row.span_id].names for c in earlier)
+        for earlier in reversed(self._around(call, -_LATER, 0)):
+            if answers in self._asked[earlier.row.span_id].names:
+                return earlier
+        return None
 
     def _around(self, call: Call, first: int, last: int) -> list[Call]:
         thread = self._threads[call.thread]
