@@ -62,7 +62,8 @@ def run(store: str | None, what: str, *, to: str, output: str) -> int:
         if to == "otlp" and output.endswith(_PROTOBUF):
             make = _protobuf
         pieces = make(db, chosen)
-        _say_what_is_open(db, chosen)
+        if to in ("otlp", "jaeger"):
+            _say_what_is_open(db, chosen)
         if output == "-":
             for piece in pieces:
                 sys.stdout.buffer.write(piece)
@@ -92,10 +93,12 @@ def _save(path: Path, pieces: Pieces) -> None:
 def _say_what_is_open(db: sqlite3.Connection, chosen: Selection) -> None:
     count = sum(len(queries.open_spans(db, each)) for each in chosen.trace_ids)
     if count:
-        print(
-            f"{count} spans have not ended, and are left out of otlp and jaeger files",
-            file=sys.stderr,
+        are = (
+            "span has not ended, and is"
+            if count == 1
+            else "spans have not ended, and are"
         )
+        print(f"{count} {are} left out", file=sys.stderr)
 
 
 # The formats ------------------------------------------------------------------------

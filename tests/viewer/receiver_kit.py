@@ -153,7 +153,7 @@ def whole(store: Path, *trace_ids: str) -> list[bytes]:
 
 
 def normal(request: Any) -> list[bytes]:
-    """Return the spans of a request in one order and as bytes."""
+    """Return the spans of a request as bytes; order is all that is not looked at."""
     found = []
     for process in request.resource_spans:
         for scope_spans in process.scope_spans:
@@ -166,7 +166,15 @@ def normal(request: Any) -> list[bytes]:
                 inner.CopyFrom(scope_spans)
                 inner.ClearField("spans")
                 inner.spans.add().CopyFrom(span)
-                sort(inner.spans[0].attributes)
+                one = inner.spans[0]
+                for place in (
+                    outer.resource,
+                    inner.scope,
+                    one,
+                    *one.events,
+                    *one.links,
+                ):
+                    sort(place.attributes)
                 found.append(alone.SerializeToString(deterministic=True))
     return sorted(found)
 
