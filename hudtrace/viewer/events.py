@@ -43,6 +43,8 @@ def event_routes(viewer: Viewer) -> list[Route]:
             since = int(last)
         viewer.live.check_room()
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        if request.method == "HEAD":
+            return Response(media_type="text/event-stream", headers=headers)
         return StreamingResponse(
             viewer.live.stream(since), media_type="text/event-stream", headers=headers
         )

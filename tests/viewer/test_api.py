@@ -265,6 +265,7 @@ def test_answers_are_not_kept(viewer: Served, ids: dict[str, str]) -> None:
         assert answer.headers["cache-control"] == "no-store"
         assert answer.headers["cross-origin-resource-policy"] == "same-origin"
     assert answer.headers["content-encoding"] == "gzip"
+    assert viewer.raw("HEAD", f"{API}/events")[2] == b""
     status, headers, body = viewer.raw("HEAD", f"{API}/setup")
     assert (status, body) == (200, b"")
     assert int(headers["content-length"]) > 0

@@ -7,6 +7,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from hudtrace.store import queries
 from hudtrace.transcript import conversation, foreign, history, parts
 from hudtrace.transcript.conversation import Transcript
 from hudtrace.transcript.rows import detail
@@ -31,17 +32,17 @@ _PICTURES = frozenset(
 
 def transcript(desk: Desk, trace_id: str) -> Transcript:
     """Return the skeleton of a conversation, kept as long as nothing comes to it."""
+    key = bytes.fromhex(trace_id)
     state = desk.db.execute(
         "SELECT (SELECT max(id) FROM spans WHERE trace_id = ?1),"
         " (SELECT count(*) FROM spans WHERE trace_id = ?1),"
-        " (SELECT count(*) FROM open_spans WHERE trace_id = ?1),"
         " (SELECT count(*) FROM verdicts WHERE trace_id = ?1)",
-        (bytes.fromhex(trace_id),),
+        (key,),
     ).fetchone()
-    if state[2]:  # what is open goes on by itself
-        return conversation.read(desk.db, trace_id)
+    unfinished = queries.open_spans(desk.db, trace_id)
+    going_on = tuple((span.span_id, span.state) for span in unfinished)
     return desk.reading.kept(
-        (trace_id, *state), lambda: conversation.read(desk.db, trace_id)
+        (trace_id, *state, going_on), lambda: conversation.read(desk.db, trace_id)
     )
 
 

@@ -11,10 +11,10 @@ from hudtrace.store.decode import decode_attributes
 from hudtrace.store.queries import StoredSpan
 from hudtrace.viewer.desk import Desk
 from hudtrace.viewer.endpoints import TRACE_ID, Endpoint, Flag, Json, Number
-from hudtrace.viewer.kinds import kind_by, kind_of
+from hudtrace.viewer.kinds import kind_by, kind_of, label_of, tokens_of, tool_label
 
 _ROWS = (
-    "SELECT span_id, parent_id, name, start, end, status, operation, model, phase, "
+    "SELECT span_id, parent_id, name, start, end, status, operation, phase, "
     "turn, CASE WHEN operation IS NOT 'execute_tool' THEN body END "
     "FROM spans WHERE trace_id = ? AND id > ? ORDER BY start, id"
 )
@@ -89,14 +89,15 @@ def _packed(bars: list[_Bar], base: int) -> Json:
 
 
 def _stored(row: tuple[Any, ...]) -> _Bar:
-    span_id, parent, name, start, end, status, operation, model, phase, turn, body = row
+    span_id, parent, name, start, end, status, operation, phase, turn, body = row
     kind, label, tokens = kind_of(operation, name, phase), "", None
     if kind is None or kind == "model":
         attributes = decode_attributes(body)
         kind = kind or kind_by(attributes, name)
-        label, tokens = _label(kind, name, model, attributes), _tokens(kind, attributes)
+        label = label_of(kind, attributes, name)
+        tokens = tokens_of(attributes) if kind == "model" else None
     elif kind == "tool":
-        label = name.removeprefix(f"{semconv.OP_EXECUTE_TOOL} ")
+        label = tool_label(name)
     took = end - start
     return _Bar(
         span_id, parent, name, kind, start, took, status, "done", turn, label, tokens
@@ -116,25 +117,9 @@ def _open(span: StoredSpan) -> _Bar:
         0,
         span.state,
         attributes.get(semconv.TURN_INDEX),
-        _label(kind, span.name, attributes.get(semconv.REQUEST_MODEL), attributes),
+        label_of(kind, attributes, span.name),
         None,
     )
-
-
-def _label(kind: str, name: str, model: str | None, attributes: Json) -> str:
-    if kind == "model":
-        return str(model or attributes.get(semconv.RESPONSE_MODEL) or "")
-    if kind == "tool":
-        default = name.removeprefix(f"{semconv.OP_EXECUTE_TOOL} ")
-        return str(attributes.get(semconv.TOOL_NAME) or default)
-    return ""
-
-
-def _tokens(kind: str, attributes: Json) -> int | None:
-    """Return all tokens of a model's call, None where nobody has counted."""
-    counts = [attributes.get(k) for k in (semconv.USAGE_INPUT, semconv.USAGE_OUTPUT)]
-    known = [count for count in counts if isinstance(count, int)]
-    return sum(known) if kind == "model" and known else None
 
 
 ENDPOINTS = (
