@@ -48,14 +48,16 @@ def create_app(options: ViewOptions) -> Starlette:
         Links(),
         None if options.read_only else Receiver(options.store),
     )
+    pages = Pages(viewer)
     app = Starlette(
         routes=[
             Route("/healthz", _health),
             Route(f"{ROOT}/openapi.json", _document),
             *event_routes(viewer),
             *(_route(viewer, endpoint) for endpoint in ENDPOINTS),
-            *Pages(viewer).routes,
+            *pages.routes,
             *_spoken(viewer),
+            pages.rest,
         ],
         exception_handlers={
             Problem: _refused,

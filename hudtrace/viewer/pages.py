@@ -35,6 +35,7 @@ PAGES = (
     "/search",
     "/setup",
 )
+_NO_PAGES = ("/api/", "/jaeger/api/", "/static/", "/v1/")
 _TYPES = {
     ".mjs": "text/javascript",
     ".js": "text/javascript",
@@ -76,9 +77,22 @@ class Pages:
             *(Route(path, self.page) for path in PAGES),
         ]
 
+    @property
+    def rest(self) -> Route:
+        """What is served of every other address."""
+        return Route("/{path:path}", self.unknown)
+
     async def page(self, _request: Request) -> Response:
         """Serve the one page, which finds out by its address what to show."""
         return self._index()
+
+    async def unknown(self, request: Request) -> Response:
+        """Answer what is no address: for a browser by the page, which says so."""
+        path = request.url.path
+        browsed = "text/html" in request.headers.get("accept", "")
+        if browsed and not path.startswith(_NO_PAGES):
+            return self._index(404)
+        raise Problem(404, "there is nothing at this address")
 
     async def short(self, request: Request) -> Response:
         """Lead on from the first digits of a trace id, if only one has them."""
@@ -117,7 +131,7 @@ class Pages:
         kind = _TYPES.get(path.suffix) or mimetypes.guess_type(name)[0] or "text/plain"
         return Response(path.read_bytes(), headers=headers, media_type=kind)
 
-    def _index(self) -> Response:
+    def _index(self, status: int = 200) -> Response:
         index = FOLDER / "index.html"
         if not index.is_file():
             raise Problem(503, f"the web app is missing: there is no {index}")
@@ -126,7 +140,7 @@ class Pages:
             "content-security-policy": self._policy,
             "cache-control": "no-cache",
         }
-        return Response(text, media_type="text/html", headers=headers)
+        return Response(text, status, headers, "text/html")
 
 
 def version() -> str:

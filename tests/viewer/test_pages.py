@@ -105,6 +105,10 @@ def test_nothing_else(viewer: Served, path: str) -> None:
     assert headers["content-type"] == "application/problem+json"
     assert b"def " not in body
     assert b"root:" not in body
+    status, headers, body = viewer.raw("GET", path, Accept="text/html,*/*")
+    page = headers["content-type"].startswith("text/html")
+    expected = path == "/t/" or not path.startswith(("/static/", "/api/", "/t/"))
+    assert (status, page) == (404, expected)
 
 
 def test_short_addresses(viewer: Served, ids: dict[str, str]) -> None:
