@@ -100,8 +100,9 @@ def _convert(span: Any, scope: list[Tag]) -> _Shown:
     warnings = []
     tags = list(scope)
     for pair in span.attributes:
-        if pair.key == names.WARNINGS:
-            warnings += [w.string_value for w in pair.value.array_value.values]
+        known = pair.value.array_value.values
+        if pair.key == names.WARNINGS and (known or end <= start):
+            warnings += [each.string_value for each in known]
         else:
             tags.append(names.tag(pair.key, pair.value))
     if end <= start:

@@ -117,7 +117,7 @@ def trace_id_text(trace_id: bytes) -> str:
 
 def address(number: float) -> str:
     """Return the number of an IPv4 address as such."""
-    whole = int(number) if math.isfinite(number) else 0
+    whole = int(number) if -(2**63) <= number < 2**63 else 0
     return ".".join(map(str, (whole & 0xFFFFFFFF).to_bytes(4, "big")))
 
 

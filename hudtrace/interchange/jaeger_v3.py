@@ -26,6 +26,7 @@ def resource_spans(request: Any, *, raw: bool = False) -> list[dict[str, Any]]:
             for span in scope_spans.spans:
                 span.status.SetInParent()
                 _lengthen(span)
+                _leave_out_zeros(span)
     if not raw:
         _adjust(request)
     found: list[dict[str, Any]] = data_of(request).get("resourceSpans", [])
@@ -44,6 +45,15 @@ def _lengthen(span: Any) -> None:
     if end <= start:
         span.end_time_unix_nano = start + 1
         _warn(span, names.negative_duration(start, end))
+
+
+def _leave_out_zeros(span: Any) -> None:
+    """Have ids that are none be none."""
+    if not any(span.parent_span_id):
+        span.parent_span_id = b""
+    for link in span.links:
+        link.trace_id = link.trace_id if any(link.trace_id) else b""
+        link.span_id = link.span_id if any(link.span_id) else b""
 
 
 def _adjust(request: Any) -> None:

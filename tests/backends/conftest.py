@@ -15,7 +15,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,7 @@ class Program:
         self.name = name
         self.folder = folder
         self.variables = variables
+        self.configuration = CONFIGURATIONS[name]
         self.health = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._container: Any = None
@@ -117,7 +118,7 @@ class Program:
                 [
                     BINARIES / self.name,
                     "--config",
-                    CONFIGURATIONS[self.name],
+                    self.configuration,
                 ],
                 env={**os.environ, **self.variables},
                 stdout=log,
@@ -132,7 +133,7 @@ class Program:
         )
         container.with_kwargs(network_mode="host", user=f"{os.getuid()}:{os.getgid()}")
         container.with_volume_mapping(
-            str(CONFIGURATIONS[self.name]), "/configuration.yaml", "ro"
+            str(self.configuration), "/configuration.yaml", "ro"
         )
         container.with_volume_mapping(str(self.folder), str(self.folder), "rw")
         for name, value in self.variables.items():
@@ -203,6 +204,14 @@ class Jaeger(Program):
         return {trace["traceID"] for trace in found["data"]}
 
 
+class MemoryJaeger(Jaeger):
+    """A Jaeger that keeps spans as they came, as it does without a configuration."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.configuration = Path(__file__).parent / "jaeger-memory.yaml"
+
+
 class Collector(Program):
     """The shipped collector, in front of a Jaeger."""
 
@@ -233,7 +242,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         "`make backends` builds them (it needs Go)"
     )
     for item in items:
-        if "jaeger" in getattr(item, "fixturenames", ()):
+        names = getattr(item, "fixturenames", ())
+        if any(name.startswith("jaeger") for name in names):
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
@@ -244,6 +254,36 @@ def jaeger(tmp_path: Path) -> Iterator[Jaeger]:
     program.start()
     yield program
     program.kill()
+
+
+@pytest.fixture(scope="module")
+def jaegers(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[type[Jaeger]], Jaeger]]:
+    """Start Jaegers of a kind, that last for all tests of a module."""
+    started: list[Jaeger] = []
+
+    def start(kind: type[Jaeger]) -> Jaeger:
+        program = kind(tmp_path_factory.mktemp("jaeger"))
+        started.append(program)
+        program.start()
+        return program
+
+    yield start
+    for program in started:
+        program.kill()
+
+
+@pytest.fixture(scope="module")
+def jaeger_in_memory(jaegers: Callable[[type[Jaeger]], Jaeger]) -> Jaeger:
+    """A Jaeger that keeps spans in memory, for all tests of a module."""
+    return jaegers(MemoryJaeger)
+
+
+@pytest.fixture(scope="module")
+def jaeger_on_disk(jaegers: Callable[[type[Jaeger]], Jaeger]) -> Jaeger:
+    """A Jaeger with the shipped configuration, for all tests of a module."""
+    return jaegers(Jaeger)
 
 
 @pytest.fixture
