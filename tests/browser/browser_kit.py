@@ -7,7 +7,7 @@ import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from hudtrace.store import fold
@@ -23,6 +23,14 @@ AXE = HERE / "vendor" / "axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21aa"]
 DESKTOP, PHONE = (1440, 900), (390, 800)
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+class Site(NamedTuple):
+    """A viewer: where it is, what it reads, and the ids of what is in there."""
+
+    url: str
+    store: Path
+    ids: dict[str, str]
 
 
 def chromium_path(own: str) -> str | None:
@@ -50,10 +58,23 @@ class Visits:
         **options: Any,
     ) -> Page:
         """Open *url* in a browser of its own, or in the one of *beside*."""
+        page = self.tab(dark=dark, size=size, beside=beside, **options)
+        page.goto(url)
+        settle(page)
+        return page
+
+    def tab(
+        self,
+        *,
+        dark: bool = False,
+        size: tuple[int, int] = DESKTOP,
+        beside: Page | None = None,
+        **options: Any,
+    ) -> Page:
+        """Open a tab with nothing in it."""
         context = beside.context if beside else self._context(dark, size, options)
         page = context.new_page()
-        page.goto(url)
-        page.wait_for_selector("main > *, .trace, .explorer")
+        page.on("dialog", lambda said: self.faults.append(f"a dialog: {said.message}"))
         return page
 
     def allow(self, text: str) -> None:
@@ -91,6 +112,14 @@ class Visits:
         parts = urlsplit(url)
         if parts.hostname != "127.0.0.1" and parts.scheme not in ("data", "blob"):
             self.faults.append(f"a request left this machine: {url}")
+
+
+def settle(page: Page) -> None:
+    """Wait until a page has drawn what it asked for."""
+    page.wait_for_function(
+        "() => document.querySelector('main > *') "
+        "&& !document.querySelector('.spinner, [aria-busy=true]')"
+    )
 
 
 def violations(page: Page) -> list[str]:

@@ -5,24 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from browser_kit import Visits, chromium_path, fill
+from browser_kit import Site, Visits, chromium_path, fill
 from viewer_kit import HERE, python, viewing
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 MANY = 100_000
-
-
-class Site(NamedTuple):
-    """A viewer: where it is, what it reads, and the ids of what is in there."""
-
-    url: str
-    store: Path
-    ids: dict[str, str]
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +27,7 @@ def chromium() -> Iterator[Browser]:
             pytest.skip("needs Chromium: apt install chromium, or playwright install")
         options = ["--no-sandbox", "--disable-dev-shm-usage"]  # root, in containers
         browser = playwright.chromium.launch(executable_path=path, args=options)
+        api.expect.set_options(timeout=20_000)
         yield browser
         browser.close()
 

@@ -77,13 +77,22 @@ function Marked({ marks: { marks, compare, clear } }) {
 const linkOf = (episode, q, sort) =>
   `/trace/${episode.trace_id}${query({ q, sort: sort === SORT ? null : sort })}`;
 
-/** Facets of what is shown; asked for again when the list is. */
+const COUNTED = 5000; // ms between two counts of the facets
+
+/** Facets of what is shown; counted again some time after the list has changed. */
 function useFacets(listing, text) {
   const { data, refresh } = useGet(listing && !listing.head.filter.errors.length ? `/facets${query({ q: text })}` : null);
-  const seen = useRef(null);
+  const timer = useRef(0);
+  const of = useRef(listing);
+  useEffect(() => () => clearTimeout(timer.current), []);
   useEffect(() => {
-    if (seen.current && seen.current !== listing?.head) refresh();
-    seen.current = listing?.head ?? null;
+    if (of.current === listing && listing && !timer.current) {
+      timer.current = setTimeout(() => {
+        timer.current = 0;
+        refresh();
+      }, COUNTED);
+    }
+    of.current = listing;
   }, [listing?.head]);
   const kept = useRef([]);
   if (data) kept.current = data.facets;
