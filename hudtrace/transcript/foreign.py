@@ -113,11 +113,14 @@ def messages_of(attributes: Attributes, events: Sequence[DecodedEvent]) -> Said 
 
 
 def _conventions(attributes: Attributes) -> Said | None:
-    keys = (semconv.INPUT_MESSAGES, semconv.OUTPUT_MESSAGES)
-    if not any(key in attributes for key in keys):
-        return None
-    given, answered = (attributes.get(key) for key in keys)
-    system = loose.loaded(attributes.get(semconv.SYSTEM_INSTRUCTIONS))
+    given, answered, system = (
+        loose.loaded(attributes.get(key))
+        for key in (
+            semconv.INPUT_MESSAGES,
+            semconv.OUTPUT_MESSAGES,
+            semconv.SYSTEM_INSTRUCTIONS,
+        )
+    )
     before = [loose.message({"role": "system", "parts": system})] if system else []
     return (
         [*before, *loose.messages(given)],

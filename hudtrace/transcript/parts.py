@@ -78,7 +78,7 @@ class Parts:
             return self._blob(given, size, f"{href}/blob/{place}")
         if kind == "uri" and str(given.get("uri")).startswith("data:"):
             mime, data = _data_uri(str(given["uri"]))
-            known = {"mime_type": mime, **given}
+            known = {**given, "mime_type": given.get("mime_type") or mime}
             return self._blob(known, len(data), f"{href}/blob/{place}")
         if kind == "uri":
             known = {key: given.get(key) for key in ("uri", "modality", "mime_type")}
