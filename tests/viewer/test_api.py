@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from viewer_kit import API, Served
 
@@ -289,3 +292,66 @@ def test_two_traces(viewer: Served, ids: dict[str, str]) -> None:
     assert viewer.api(f"/diff/{UNKNOWN}...{ids['bread']}")["a"]["state"] == "waiting"
     for wrong in ("x...y", f"{UNKNOWN}..{UNKNOWN}", "..."):
         assert viewer.get(f"{API}/diff/{wrong}").status_code in (400, 404)
+
+
+def test_spans_of_others(tmp_path: Path, view: Callable[..., Served]) -> None:
+    """Each instrumentor's calls of models and tools are seen as such, orphans counted."""
+    served = view(tmp_path / "t.db")
+    sent: dict[str, dict[str, Any]] = {
+        "llm": {
+            "openinference.span.kind": "LLM",
+            "llm.model_name": "gpt-x",
+            "llm.token_count.prompt": 3,
+            "llm.token_count.completion": 4,
+        },
+        "tool": {"openinference.span.kind": "TOOL", "tool.name": "hammer"},
+        "chain": {"openinference.span.kind": "CHAIN"},
+        "agent": {"traceloop.span.kind": "agent"},
+        "old": {"llm.request.type": "chat", "gen_ai.request.model": "gpt-y"},
+        "new": {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-z"},
+        "GET /": {"http.request.method": "GET", "large": 2**60, "nan": float("nan")},
+    }
+    spans_of = [
+        {
+            "traceId": UNKNOWN,
+            "spanId": f"{number:016x}",
+            "parentSpanId": f"{number - 1 if number > 1 else 99:016x}",
+            "name": name,
+            "startTimeUnixNano": str(10**18 + number),
+            "endTimeUnixNano": str(10**18 + 5000 + number),
+            "attributes": [
+                {"key": key, "value": any_value(value)} for key, value in said.items()
+            ],
+        }
+        for number, (name, said) in enumerate(sent.items(), 1)
+    ]
+    body = {"resourceSpans": [{"scopeSpans": [{"spans": spans_of}]}]}
+    posted = httpx.post(f"{served.origin}/v1/traces", json=body)
+    assert posted.status_code == 200, posted.text
+    found = {span["name"]: span for span in spans(served, UNKNOWN)}
+    assert {name: span["kind"] for name, span in found.items()} == {
+        "llm": "model",
+        "tool": "tool",
+        "chain": "other",
+        "agent": "agent",
+        "old": "model",
+        "new": "model",
+        "GET /": "http",
+    }
+    labels = [found[name]["label"] for name in ("llm", "tool", "old", "new")]
+    assert labels == ["gpt-x", "hammer", "gpt-y", "gpt-z"]
+    assert found["llm"]["tokens"] == 7
+    assert found["new"]["tokens"] is None
+    assert found["llm"]["parent"] == f"{99:016x}"
+    assert served.api(f"/trace/{UNKNOWN}")["orphans"] == 1
+    shown = served.api(f"/trace/{UNKNOWN}/span/{7:016x}")["attributes"]
+    assert (shown["large"], shown["nan"]) == (str(2**60), "nan")
+
+
+def any_value(value: Any) -> dict[str, Any]:
+    """Return *value* as OTLP's JSON has it."""
+    if isinstance(value, int):
+        return {"intValue": str(value)}
+    if isinstance(value, float):
+        return {"doubleValue": "NaN"}
+    return {"stringValue": value}
