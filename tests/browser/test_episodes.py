@@ -50,7 +50,7 @@ def test_the_first_page_is_small(many: Site, visit: Visits) -> None:
 
 
 def test_rows_are_chosen_by_keys_and_found_again(own: Site, visit: Visits) -> None:
-    """j, k, End and Enter move and open; Back returns to the same row, in sight."""
+    """`j`, `k`, End and Enter move and open; Back returns to the same row, in sight."""
     page = visit(own.url)
     for key in ("j", "j", "ArrowDown", "k"):
         page.keyboard.press(key)
@@ -184,7 +184,7 @@ def test_facets_are_a_drawer_on_phones(own: Site, visit: Visits) -> None:
 
 
 def test_two_that_are_marked_are_compared(own: Site, visit: Visits) -> None:
-    """x marks, c compares: the URL has both episodes."""
+    """`x` marks, `c` compares: the URL has both episodes."""
     page = visit(own.url)
     links = []
     for _ in range(2):

@@ -116,7 +116,7 @@ def test_traces_by_service_name_and_errors(shop: Site, visit: Visits) -> None:
 
 
 def test_a_trace_opens_by_keys(shop: Site, visit: Visits) -> None:
-    """j and Enter open a trace; Back returns to its row."""
+    """`j` and Enter open a trace; Back returns to its row."""
     page = visit(shop.url + "/traces")
     page.keyboard.press("j")
     page.keyboard.press("j")

@@ -15,7 +15,7 @@ PAGES = ["/", "/jobs", "/traces", "/search?q=bread", "/setup", "/nowhere"]
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("path", PAGES)
 def test_pages_are_accessible(shop: Site, visit: Visits, path: str, dark: bool) -> None:
-    """axe finds nothing against WCAG A and AA, in both themes."""
+    """Nothing is found by axe against WCAG A and AA, in both themes."""
     visit.allow("404")
     page = visit(shop.url + path, dark=dark)
     assert violations(page) == []
