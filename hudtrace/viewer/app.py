@@ -25,6 +25,7 @@ from hudtrace.viewer.events import event_routes
 from hudtrace.viewer.gate import Gate
 from hudtrace.viewer.links import Links
 from hudtrace.viewer.live import Live
+from hudtrace.viewer.nothing import EmptyStore
 from hudtrace.viewer.options import ViewOptions
 from hudtrace.viewer.pages import Pages
 from hudtrace.viewer.problems import Problem
@@ -41,12 +42,14 @@ _FOREVER = "private, max-age=31536000, immutable"
 
 def create_app(options: ViewOptions) -> Starlette:
     """Return the ASGI application; in `app.state.viewer` is what is behind it."""
+    empty = EmptyStore()
     viewer = Viewer(
         options,
-        Readers(options.store),
-        Live(options.store),
+        Readers(options.store, empty),
+        Live(options.store, empty),
         Links(),
         None if options.read_only else Receiver(options.store),
+        empty,
     )
     pages = Pages(viewer)
     app = Starlette(
@@ -93,7 +96,7 @@ async def _lifespan(app: Any) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        for each in (*viewer.closing, viewer.live, viewer.readers):
+        for each in (*viewer.closing, viewer.live, viewer.readers, viewer.empty):
             await asyncio.to_thread(each.close)
 
 

@@ -6,6 +6,7 @@ import sqlite3
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from hudtrace.viewer.nothing import EmptyStore
 from hudtrace.viewer.options import ViewOptions
 from hudtrace.viewer.reading import Readers, Reading
 
@@ -31,6 +32,7 @@ class Viewer:
     live: Live
     links: Links
     receiver: Receiver | None
+    empty: EmptyStore
     receivers: list[dict[str, Any]] = field(default_factory=list)
     closing: list[Any] = field(default_factory=list)
     url: str = ""

@@ -17,6 +17,7 @@ from typing import Any
 
 from hudtrace.notices import internal_error
 from hudtrace.viewer.encoding import encode
+from hudtrace.viewer.nothing import EmptyStore
 from hudtrace.viewer.problems import Problem
 from hudtrace.viewer.upkeep import Upkeep
 from hudtrace.viewer.watch import MOST, Sighting, Watch
@@ -38,13 +39,13 @@ class Live:
     set once that has begun well.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, empty: EmptyStore) -> None:
         self.seq = time.time_ns() // 1_000_000
         self.ready = threading.Event()
         self._upkeep = Upkeep(path)
         self._oldest = self.seq
         self._changes: deque[tuple[int, Sighting]] = deque()
-        self._watch = Watch(path)
+        self._watch = Watch(path, empty)
         self._listeners: set[asyncio.Event] = set()
         self._lock = threading.Lock()
         self._ending = threading.Event()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Hashable
@@ -17,7 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hudtrace.store.store import VERSION, Store
+from hudtrace.store.store import VERSION
+from hudtrace.viewer.nothing import EmptyStore
 from hudtrace.viewer.problems import Problem
 
 if TYPE_CHECKING:
@@ -34,13 +34,14 @@ _STEPS = 20_000  # of SQLite between two looks at the clock
 class Reading:
     """What one thread reads from: the store as `db`, and whether it `exists`.
 
-    Where there is none, an empty one takes its place.
+    Where there is none, *empty* takes its place.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, empty: EmptyStore) -> None:
         self.path = path
         self.identity = identity(path)
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._empty = empty
+        self.exists = False
         self._index: Index | None = None
         self._until = 0.0
         self._kept: dict[Hashable, Any] = {}
@@ -48,14 +49,9 @@ class Reading:
         self.db.set_progress_handler(self._is_late, _STEPS)
 
     @property
-    def exists(self) -> bool:
-        """Whether there is a store with something in it."""
-        return self._folder is None
-
-    @property
     def outdated(self) -> bool:
         """Whether the file is another one by now, or has become a store."""
-        making = self._folder is not None and self.identity is not None
+        making = not self.exists and self.identity is not None
         return making or identity(self.path) != self.identity
 
     def answer(self, question: Callable[[Reading], Answer]) -> Answer:
@@ -102,8 +98,6 @@ class Reading:
         """Close the files."""
         self._close_index()
         self.db.close()
-        if self._folder is not None:
-            self._folder.cleanup()
 
     def _close_index(self) -> None:
         index, self._index = self._index, None
@@ -115,10 +109,9 @@ class Reading:
         if self.identity is not None:
             db = open_store(self.path)
             if db is not None:
+                self.exists = True
                 return db
-        self._folder = tempfile.TemporaryDirectory(prefix="hudtrace-view-")
-        self._store = Path(self._folder.name) / self.path.name
-        Store(self._store).close()
+        self._store = self._empty.path
         return connect(self._store)
 
     def _is_late(self) -> bool:
@@ -128,8 +121,9 @@ class Reading:
 class Readers:
     """The threads that answer; `ask` from the event loop."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, empty: EmptyStore) -> None:
         self.path = path
+        self._empty = empty
         self._pool = ThreadPoolExecutor(_THREADS, "hudtrace-view")
         self._local = threading.local()
         self._open: set[Reading] = set()
@@ -160,7 +154,7 @@ class Readers:
         if reading is not None and not reading.outdated:
             return reading
         self._forget()
-        reading = self._local.reading = Reading(self.path)
+        reading = self._local.reading = Reading(self.path, self._empty)
         self._open.add(reading)
         return reading
 

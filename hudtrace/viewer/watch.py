@@ -16,6 +16,7 @@ from typing import Any
 
 from hudtrace.store import queries
 from hudtrace.store.writers import Writer
+from hudtrace.viewer.nothing import EmptyStore
 from hudtrace.viewer.reading import Reading
 
 MOST = 100  # traces that are told one by one
@@ -37,8 +38,9 @@ class Sighting:
 class Watch:
     """Looks at one store; used by one thread."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, empty: EmptyStore) -> None:
         self._path = path
+        self._empty = empty
         self._reading: Reading | None = None
         self._version = self._last = self._episodes = 0
         self._counted = 0.0
@@ -68,7 +70,7 @@ class Watch:
         """Open the store that is there now; what was known before is of no use."""
         known = self._reading is not None
         self.close()
-        reading = self._reading = Reading(self._path)
+        reading = self._reading = Reading(self._path, self._empty)
         (self._version,) = reading.db.execute("PRAGMA data_version").fetchone()
         reading.answer(self._difference)
         return Sighting(reset=True) if known else None

@@ -12,6 +12,7 @@ import pytest
 from viewer_kit import Events, Served, python, recording, until, viewing
 
 from hudtrace.viewer.live import Live
+from hudtrace.viewer.nothing import EmptyStore
 from hudtrace.viewer.watch import Sighting
 
 View = Callable[..., Served]
@@ -155,7 +156,7 @@ def test_eight_tabs(tmp_path: Path, demo_store: Path, view: View) -> None:
 
 def test_changes_come_together() -> None:
     """What comes while nobody reads is told at once: the newest of each trace, capped."""
-    live = Live(Path("nowhere.db"))
+    live = Live(Path("nowhere.db"), EmptyStore())
     start = live.seq
     for reward in (0.0, 1.0):
         traces = {
