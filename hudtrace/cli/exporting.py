@@ -21,6 +21,7 @@ from hudtrace.store import queries
 Pieces = Iterator[bytes]
 _PROTOBUF = (".pb", ".binpb", ".protobuf")
 _OF_ONE = ("perfetto", "md", "html")
+_OF_EPISODES = ("jsonl", "csv")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -57,6 +58,11 @@ def run(store: str | None, what: str, *, to: str, output: str) -> int:
             raise ConfigurationError(
                 f"{to} is of one episode, and {what} has {len(chosen.trace_ids)}: name "
                 f"one of its traces"
+            )
+        if to in _OF_EPISODES and not queries.episode(db, chosen.trace_ids[0]):
+            raise ConfigurationError(
+                f"{to} is of episodes of evals, and trace {chosen.trace_ids[0]} is none; "
+                f"otlp and jaeger are of any trace"
             )
         make = _FORMATS[to]
         if to == "otlp" and output.endswith(_PROTOBUF):

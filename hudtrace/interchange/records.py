@@ -16,6 +16,7 @@ from hudtrace.messages import Message
 from hudtrace.store import queries
 from hudtrace.store.queries import Conversation, Episode, StoredSpan
 from hudtrace.transcript import conversation as transcript
+from hudtrace.transcript import foreign
 from hudtrace.transcript.calls import Call
 
 SCHEMA = "hudtrace.episode/1"
@@ -98,9 +99,22 @@ def _conversations(
     """Yield the last call of each conversation of the agent, with all that was said."""
     wanted = _last_calls(transcript.read(db, trace_id).calls)
     for span in queries.spans(db, trace_id):
-        said = queries.conversation(db, span) if span.span_id in wanted else None
+        said = _said(db, span) if span.span_id in wanted else None
         if said is not None:
             yield span, said
+
+
+def _said(db: sqlite3.Connection, span: StoredSpan) -> Conversation | None:
+    """Return the conversation of a model call, whoever has recorded it."""
+    own = queries.conversation(db, span)
+    if own is not None and semconv.SYSTEM_INSTRUCTIONS not in span.attributes:
+        return own
+    beside = foreign.messages_of(span.attributes, span.events)
+    if beside is None:
+        return own
+    if own is None:
+        return Conversation(*map(list, beside))
+    return Conversation([*beside[0], *own.input], own.output, own.tools)
 
 
 def _last_calls(calls: Sequence[Call]) -> set[str]:

@@ -137,6 +137,6 @@ def _grpc() -> Any:
     except ImportError as error:
         raise MissingExtra(
             "receiving OTLP/gRPC needs 'grpcio', which is not installed: "
-            "pip install 'hudtrace[grpc]'"
+            "pip install grpcio"
         ) from error
     return grpc
