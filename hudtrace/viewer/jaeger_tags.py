@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import math
 import sqlite3
@@ -12,6 +13,8 @@ from typing import Any
 
 from hudtrace.interchange import go_text
 from hudtrace.interchange import jaeger_model as names
+
+_SPELLED = {"true", "false", "NaN", "Infinity"}  # values that are no texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +54,26 @@ class Wanted:
         self._known = {origin.id: self._found(origin) for origin in where}
 
     def condition(self) -> tuple[str, list[Any]]:
-        """Return SQL that is true of each span that may have them, and its values."""
-        parts, values = [], list[Any]()
-        for key in self._tags:
-            if not key or key in names.DERIVED or key == names.EVENT:
-                continue
+        """Return SQL that is true of each span that may have them, and its values.
+
+        A span has its keys and texts in it as they are, which SQLite sees quickly.
+        """
+        parts, values = ["1"], list[Any]()
+        for key, value in self._tags.items():
             sources = [str(id) for id, found in self._known.items() if key in found]
-            parts.append(f"(instr(s.body, ?) > 0 OR s.source IN ({','.join(sources)}))")
-            values.append(key.encode())
-        return " AND ".join(parts) or "1", values
+            own = ["1"]
+            if key and key not in names.DERIVED and key != names.EVENT:
+                own.append("instr(s.body, ?)")
+                values.append(key.encode())
+            needles = _needles(value)
+            if key == names.ERROR or key == names.STATUS_CODE:
+                own.append("(s.status OR instr(s.body, ?))")
+                values.append(key.encode())
+            elif needles and key != names.SPAN_KIND:
+                own.append(f"({' OR '.join(['instr(s.body, ?)'] * len(needles))})")
+                values += needles
+            parts.append(f"({' AND '.join(own)} OR s.source IN ({','.join(sources)}))")
+        return " AND ".join(parts), values
 
     def match(self, source: int, body: bytes) -> bool:
         """Say whether a span has all of them; *body* is as the store has it."""
@@ -85,6 +99,19 @@ class Wanted:
         pairs.add((names.SCOPE_NAME, origin.scope.name))
         pairs.add((names.SCOPE_VERSION, origin.scope.version))
         return {key for key, value in self._tags.items() if (key, value) in pairs}
+
+
+def _needles(text: str) -> list[bytes]:
+    """Return what is in any span with an attribute of this text; nothing if unknown.
+
+    Numbers, lists and the like are there in other ways, bytes as what base64 says.
+    """
+    if not text or text[0] in '[{"-+.0123456789' or text in _SPELLED:
+        return []
+    found = [text.encode("utf-8", "replace")]
+    with contextlib.suppress(ValueError):
+        found.append(base64.b64decode(text, validate=True))
+    return found
 
 
 def _tags_of(span: Any) -> Iterable[tuple[str, str]]:
