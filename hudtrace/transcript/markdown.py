@@ -76,8 +76,8 @@ def _call(item: Plain) -> Iterator[str]:
 
 
 def _figures(item: Plain) -> Iterator[str]:
-    known = item["history"]
-    yield f"{len(item['new'])} new after {known} messages" if known else "new"
+    if item["history"]:
+        yield f"{len(item['new'])} new after {item['history']} messages"
     if item["duration"] is not None:
         yield duration(item["duration"] / 1e9)
     if item["input_tokens"] is not None:

@@ -52,7 +52,7 @@ class Agent:
 
 
 @pytest.fixture
-async def agent() -> AsyncIterator[Callable[..., Agent]]:
+async def agent(store: Path) -> AsyncIterator[Callable[..., Agent]]:
     """Make agents whose model gives the replies one after the other."""
     with contextlib.ExitStack() as models:
         clients: list[AsyncOpenAI] = []
