@@ -49,6 +49,7 @@ function lead() {
     stream.addEventListener("reset", () => share({ change: RESET, now: "live" }));
     channel.addEventListener("message", ({ data }) => data.hello && channel.postMessage({ now: state }));
     addEventListener("pagehide", () => stream.close());
+    addEventListener("pageshow", (event) => event.persisted && location.reload());
   });
 }
 

@@ -2,6 +2,7 @@
 
 import { get, query } from "./api.mjs";
 import { useCallback, useEffect, useReducer, useRef } from "./html.mjs";
+import { recall, remember } from "./router.mjs";
 
 /**
  * @param {string|null} path of the list; null asks for nothing
@@ -35,4 +36,25 @@ export function usePaged(path, parameters, field = "rows") {
   }, [wanted, turn]);
   const more = () => state.cursor && !state.busy && load(current.current, state.cursor);
   return { ...state, more, refresh };
+}
+
+/**
+ * The selected row of such a list, kept by its id: through going back, and when rows
+ * have come before it.
+ * @returns {[number|null, (index: number|null) => void]}
+ */
+export function useRow({ rows, cursor, more }, name, idOf) {
+  const kept = useRef(recall(name) ?? {});
+  const [, changed] = useReducer((n) => n + 1, 0);
+  const { id, index } = kept.current;
+  const at = rows && id !== undefined ? rows.findIndex((row) => idOf(row) === id) : -1;
+  useEffect(() => {
+    if (at < 0 && id !== undefined && cursor && rows.length <= index + 200) more();
+  }, [rows]);
+  const select = (to) => {
+    kept.current = to === null || !rows?.[to] ? {} : { id: idOf(rows[to]), index: to };
+    remember(name, kept.current);
+    changed();
+  };
+  return [at < 0 ? null : at, select];
 }

@@ -7,6 +7,7 @@ import { count } from "../format.mjs";
 import { html, useCallback, useEffect, useRef, useState } from "../html.mjs";
 import { useKeys } from "../keys.mjs";
 import { VList } from "../list.mjs";
+import { NARROW, useNarrow } from "../narrow.mjs";
 import { navigate, recall, remember, useQuery } from "../router.mjs";
 import { Nothing } from "./empty.mjs";
 import { Facets } from "./facets.mjs";
@@ -124,7 +125,7 @@ export function Explorer({ base = "", path = "/", hide = [], figures = true }) {
   const text = [base, q].filter(Boolean).join(" ");
   const facets = useFacets(listing, text).filter(({ key }) => !hide.includes(key));
   const wide = useMedia("(min-width: 1000px)");
-  const narrow = useMedia("(max-width: 760px)");
+  const narrow = useNarrow();
   const [drawer, setDrawer] = useState(false);
   held.current = selected !== null || (place.top ?? 0) > 0;
   const change = useCallback((next, { push = false } = {}) => set({ q: next }, { replace: !push }), []);
@@ -185,8 +186,8 @@ function Shown({ found, q, base, change, row, narrow, selected, select, open, on
   if (listing.total === 0 && wrong.length) return html`<${Empty} title="The filter cannot be read">${wrong.map((each) => html`<p>${each.message}</p>`)}<//>`;
   if (listing.total === 0) return loading ? html`<${Spinner} />` : html`<${Nothing} head=${listing.head} q=${q} base=${base} change=${change} />`;
   const marked = (index) => (marks.marks.includes(listing.row(index)?.trace_id) ? "is-marked" : "");
-  return html`<${VList} key=${narrow} label="Episodes" count=${listing.total} row=${row} rowHeight=${narrow ? 52 : 28} columns=${narrow ? null : COLUMNS} least=${narrow ? null : "1000px"}
-    class=${narrow ? "narrow" : ""} rowClass=${marked} selected=${selected} onSelect=${select} onOpen=${open} onRange=${onRange} sort=${sort}
+  return html`<${VList} key=${narrow} label="Episodes" count=${listing.total} row=${row} columns=${COLUMNS} least="1000px" ...${narrow ? NARROW : {}}
+    rowClass=${marked} selected=${selected} onSelect=${select} onOpen=${open} onRange=${onRange} sort=${sort}
     onSort=${(next) => set({ sort: next === SORT ? null : next }, { replace: false })} top=${place.top} onScrolled=${(top) => remembered(keep, top)} />`;
 }
 

@@ -3,6 +3,7 @@
 import { RewardChip, StatusIcon } from "../bits.mjs";
 import { ago, args, clock, cost, costReason, duration, number, tokens, utc } from "../format.mjs";
 import { html } from "../html.mjs";
+import { TwoLines } from "../narrow.mjs";
 
 export const COLUMNS = [
   { key: "mark", label: "", width: "14px" },
@@ -68,8 +69,8 @@ const tokenTitle = (episode) => `${number(episode.input_tokens)} in, ${number(ep
 /** The same in two lines, as one cell. */
 export function lines(episode, { href }) {
   if (!episode) return html`<span role="gridcell" class="mut">…</span>`;
-  return html`<div role="gridcell" class="two-lines">
-    <div><${Status} episode=${episode} /><${RewardChip} value=${episode.reward} why=${episode.reward === null ? unscored(episode) : null} /><span class="cut"><${Name} episode=${episode} href=${href} /></span></div>
-    <div class="mut"><span class="cut">${[episode.model, `${number(episode.turns)} turns`, `${tokens(all(episode))} tokens`, cost(episode.cost), duration(episode.seconds)].filter(Boolean).join(" · ")}</span><span title=${utc(episode.started)}>${ago(episode.started)}</span></div>
-  </div>`;
+  const figures = [episode.model, `${number(episode.turns)} turns`, `${tokens(all(episode))} tokens`, cost(episode.cost), duration(episode.seconds)];
+  return html`<${TwoLines}
+    first=${html`<${Status} episode=${episode} /><${RewardChip} value=${episode.reward} why=${episode.reward === null ? unscored(episode) : null} /><span class="cut"><${Name} episode=${episode} href=${href} /></span>`}
+    second=${figures.filter(Boolean).join(" · ")} last=${html`<span title=${utc(episode.started)}>${ago(episode.started)}</span>`} />`;
 }

@@ -4,9 +4,11 @@ import { query } from "../api.mjs";
 import { Empty } from "../bits.mjs";
 import { quoted } from "../episodes/grammar.mjs";
 import { NONE, args, number, percent, reward } from "../format.mjs";
-import { html, useMemo, useState } from "../html.mjs";
+import { html, useMemo } from "../html.mjs";
 import { VList } from "../list.mjs";
-import { navigate, recall, remember, useQuery } from "../router.mjs";
+import { NARROW, TwoLines, useNarrow } from "../narrow.mjs";
+import { useRow } from "../paged.mjs";
+import { navigate, useQuery } from "../router.mjs";
 
 const columns = (k) => [
   { key: "task", label: "Task", width: "minmax(220px, 1fr)", sort: "label" },
@@ -43,6 +45,12 @@ function cells(task, href) {
     <span role="gridcell"><${Repeats} task=${task} /></span>`;
 }
 
+function lines(task, href) {
+  return html`<${TwoLines}
+    first=${html`<a class="stretched cut" tabindex="-1" href=${href}><b>${label(task)}</b>${!task.label && html` <span class="mut">${args(task.args)}</span>`}</a><span class="end"><b>${reward(task.mean)}</b></span>`}
+    second=${`${number(task.n)} repeats · pass@1 ${percent(task.pass_at_1)}`} last=${html`<${Repeats} task=${task} />`} />`;
+}
+
 function sorted(tasks, sort) {
   const down = sort.startsWith("-");
   const name = sort.replace(/^-/, "");
@@ -54,12 +62,13 @@ function sorted(tasks, sort) {
 export function Tasks({ job, path }) {
   const [get, set] = useQuery();
   const sort = get("order", "mean");
+  const narrow = useNarrow();
   const tasks = useMemo(() => sorted(job.tasks ?? [], sort), [job.tasks, sort]);
-  const [selected, setSelected] = useState(recall("task") ?? null);
+  const [selected, select] = useRow({ rows: tasks }, "task", (task) => task.task_id);
   if (!tasks.length) return html`<${Empty} title="No tasks yet"><p>The first episodes of this job are on their way.</p><//>`;
   const k = Math.max(1, ...tasks.map(({ n }) => n));
   const href = (task) => path + query({ q: task.task_id ? `task:${quoted(task.task_id)}` : null });
-  return html`<${VList} label="Tasks" count=${tasks.length} columns=${columns(k)} least="860px" row=${(index) => cells(tasks[index], href(tasks[index]))}
-    selected=${selected} onSelect=${(index) => (setSelected(index), remember("task", index))} onOpen=${(index) => navigate(href(tasks[index]))}
+  return html`<${VList} label="Tasks" count=${tasks.length} columns=${columns(k)} least="860px" ...${narrow ? NARROW : {}} key=${narrow} row=${(index) => (narrow ? lines : cells)(tasks[index], href(tasks[index]))}
+    selected=${selected} onSelect=${select} onOpen=${(index) => navigate(href(tasks[index]))}
     sort=${sort} onSort=${(next) => set({ order: next === "mean" ? null : next })} />`;
 }

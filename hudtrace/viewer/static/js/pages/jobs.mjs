@@ -2,11 +2,12 @@
 
 import { Empty, Histogram, Problem, Spinner } from "../bits.mjs";
 import { ago, clock, cost, duration, number, reward, tokens, utc } from "../format.mjs";
-import { html, useState } from "../html.mjs";
+import { html } from "../html.mjs";
 import { VList } from "../list.mjs";
 import { useLive } from "../live.mjs";
-import { usePaged } from "../paged.mjs";
-import { navigate, recall, remember } from "../router.mjs";
+import { NARROW, TwoLines, useNarrow } from "../narrow.mjs";
+import { usePaged, useRow } from "../paged.mjs";
+import { navigate } from "../router.mjs";
 
 const COLUMNS = [
   { key: "name", label: "Job", width: "minmax(180px, 1fr)" },
@@ -49,11 +50,19 @@ function cells(job) {
     <span role="gridcell" class="num mut" title=${`${clock(job.started)} · ${utc(job.started)}`}>${ago(job.started)}</span>`;
 }
 
+function lines(job) {
+  const figures = [`${number(job.done)}/${number(job.episodes)}`, job.errors > 0 && `${number(job.errors)} errors`, cost(job.cost), duration(lasted(job))];
+  return html`<${TwoLines}
+    first=${html`<a class="stretched cut" tabindex="-1" href=${`/job/${encodeURIComponent(job.job_id)}`}><b>${job.name || job.job_id}</b></a><span class="end"><b>${reward(job.reward_mean)}</b></span>`}
+    second=${[...(job.models ?? []).slice(0, 1), ...figures].filter(Boolean).join(" · ")} last=${html`<span title=${utc(job.started)}>${ago(job.started)}</span>`} />`;
+}
+
 export default function Jobs() {
-  const { rows, cursor, error, more, refresh } = usePaged("/jobs", {});
-  const [selected, setSelected] = useState(recall("row") ?? null);
+  const narrow = useNarrow();
+  const list = usePaged("/jobs", {});
+  const { rows, cursor, error, more, refresh } = list;
+  const [selected, select] = useRow(list, "row", (job) => job.job_id);
   useLive((change) => (change.jobs.length || change.more) && refresh());
-  const select = (index) => (setSelected(index), remember("row", index));
   if (error && !rows) return html`<${Problem} error=${error} retry=${refresh} />`;
   if (!rows) return html`<${Spinner} label="loading jobs" />`;
   if (!rows.length) {
@@ -63,6 +72,6 @@ export default function Jobs() {
     <//>`;
   }
   return html`<h1 class="sr">Jobs</h1>
-    <${VList} label="Jobs" count=${rows.length} columns=${COLUMNS} least="1120px" row=${(index) => cells(rows[index])} selected=${selected} onSelect=${select}
+    <${VList} label="Jobs" count=${rows.length} columns=${COLUMNS} least="1120px" ...${narrow ? NARROW : {}} key=${narrow} row=${(index) => (narrow ? lines : cells)(rows[index])} selected=${selected} onSelect=${select}
       onOpen=${(index) => navigate(`/job/${encodeURIComponent(rows[index].job_id)}`)} onRange=${(_, to) => cursor && to > rows.length - 20 && more()} />`;
 }

@@ -5,7 +5,7 @@ import { ago, args, count, number, shortId, utc } from "../format.mjs";
 import { html, useEffect, useRef, useState } from "../html.mjs";
 import { useKeys } from "../keys.mjs";
 import { usePaged } from "../paged.mjs";
-import { useQuery } from "../router.mjs";
+import { recall, remember, useQuery } from "../router.mjs";
 
 const SCOPES = [
   ["all", "Everything"],
@@ -60,6 +60,12 @@ function Box({ q, onChange }) {
 
 function Found({ found, q }) {
   const { rows, first, error, cursor, more, refresh, busy } = found;
+  const place = useRef(null);
+  useEffect(() => {
+    const left = recall("hit");
+    const hits = [...(place.current?.querySelectorAll(".hit") ?? [])];
+    if (left) hits.find((hit) => hit.getAttribute("href") === left)?.focus();
+  }, [Boolean(rows)]);
   if (error) return html`<${Problem} error=${error} retry=${refresh} />`;
   if (!rows) return html`<${Spinner} label="searching" />`;
   if (!rows.length) {
@@ -68,9 +74,10 @@ function Found({ found, q }) {
       ${first.lag > 0 && html`<p>${count(first.lag, "span")} are not in the index yet; it is catching up.</p>`}
     <//>`;
   }
-  return html`<p class="mut found" role="status">${number(first.total)}${first.capped ? "+" : ""} hits${first.lag > 0 ? `; ${number(first.lag)} spans are not in the index yet` : ""}</p>
+  return html`<div ref=${place} onClick=${(event) => remember("hit", event.target.closest(".hit")?.getAttribute("href"))}><p class="mut found" role="status">${number(first.total)}${first.capped ? "+" : ""} hits${first.lag > 0 ? `; ${number(first.lag)} spans are not in the index yet` : ""}</p>
     ${rows.map((group) => html`<${Group} key=${group.trace_id} group=${group} />`)}
-    ${cursor && html`<p><button type="button" disabled=${busy} onClick=${more}>More</button></p>`}`;
+    ${cursor && html`<p><button type="button" disabled=${busy} onClick=${more}>More</button></p>`}
+  </div>`;
 }
 
 /** Move the focus among the hits. */

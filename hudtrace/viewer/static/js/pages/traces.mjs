@@ -6,8 +6,9 @@ import { html, useEffect, useRef, useState } from "../html.mjs";
 import { useKeys } from "../keys.mjs";
 import { VList } from "../list.mjs";
 import { useLive } from "../live.mjs";
-import { usePaged } from "../paged.mjs";
-import { navigate, recall, remember, useQuery } from "../router.mjs";
+import { NARROW, TwoLines, useNarrow } from "../narrow.mjs";
+import { usePaged, useRow } from "../paged.mjs";
+import { navigate, useQuery } from "../router.mjs";
 
 const COLUMNS = [
   { key: "status", label: html`<span class="sr">Status</span>`, width: "16px" },
@@ -30,6 +31,12 @@ function cells(trace) {
     <span role="gridcell" class=${`num ${failed ? "bad" : "mut"}`}>${number(trace.errors)}</span>
     <span role="gridcell" class="num">${duration(trace.seconds)}</span>
     <span role="gridcell" class="num mut" title=${`${clock(trace.started)} · ${utc(trace.started)}`}>${ago(trace.started)}</span>`;
+}
+
+function lines(trace) {
+  return html`<${TwoLines}
+    first=${html`<span class=${trace.errors > 0 ? "bad" : "mut"}><${Icon} name=${trace.errors > 0 ? "error" : "ok"} /><span class="sr">${trace.errors > 0 ? "with errors" : "without errors"}</span></span><a class="stretched cut" tabindex="-1" href=${`/trace/${trace.trace_id}`}><b>${trace.name || "(its root has not been received)"}</b></a>`}
+    second=${[trace.service, `${number(trace.spans)} spans`, duration(trace.seconds), trace.episode && "episode"].filter(Boolean).join(" · ")} last=${html`<span title=${utc(trace.started)}>${ago(trace.started)}</span>`} />`;
 }
 
 /** A text that goes into the URL when its writing pauses. */
@@ -88,12 +95,13 @@ function useNews(isHeld, refresh) {
 
 export default function Traces() {
   const [get, set] = useQuery();
+  const narrow = useNarrow();
   const filter = { service: get("service"), name: get("name"), errors: get("errors") };
-  const { rows, first, cursor, error, more, refresh } = usePaged("/traces", filter);
-  const [selected, setSelected] = useState(recall("row") ?? null);
-  const top = useRef(recall("top") ?? 0);
+  const list = usePaged("/traces", filter);
+  const { rows, first, cursor, error, more, refresh } = list;
+  const [selected, select] = useRow(list, "row", (trace) => trace.trace_id);
+  const top = useRef(0);
   const [news, take] = useNews(() => selected !== null || top.current > 0 || (rows?.length ?? 0) > 100, refresh);
-  const select = (index) => (setSelected(index), remember("row", index));
   useKeys("Traces", [
     { keys: ["/"], what: "write the name of a span", run: () => document.getElementById("filter")?.focus() },
     { keys: ["."], what: "show what is new", run: () => (news ? take() : false) },
@@ -107,7 +115,7 @@ export default function Traces() {
         ${error && !rows && html`<${Problem} error=${error} retry=${refresh} />`}
         ${!rows && !error && html`<${Spinner} label="loading traces" />`}
         ${rows?.length === 0 && html`<${None} filtered=${Object.values(filter).some(Boolean)} />`}
-        ${rows?.length > 0 && html`<${VList} label="Traces" count=${rows.length} columns=${COLUMNS} least="760px" row=${(index) => cells(rows[index])}
+        ${rows?.length > 0 && html`<${VList} label="Traces" count=${rows.length} columns=${COLUMNS} least="760px" ...${narrow ? NARROW : {}} key=${narrow} row=${(index) => (narrow ? lines : cells)(rows[index])}
           selected=${selected} onSelect=${select} onOpen=${(index) => navigate(`/trace/${rows[index].trace_id}`)}
           onRange=${(_, to) => cursor && to > rows.length - 20 && more()} onScrolled=${(now) => (top.current = now)} />`}
       </div>
