@@ -1,0 +1,126 @@
+"""Finds things in a store: a second file beside it, made from it and kept up with it.
+
+The store's own writer knows nothing of it: it is caught up by those who read.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from hudtrace.index import catching_up, copying, database, forgetting
+from hudtrace.store.store import read_only
+
+_UNUSABLE = (OSError, sqlite3.OperationalError)
+
+
+class Index:
+    """The index of one store; `path` is its file, use it from one thread at a time.
+
+    `db` reads both: the tables of the index and, as they have no names in common,
+    those of the store.
+    """
+
+    def __init__(self, store: Path) -> None:
+        self.store = store
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._open()
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the store or the index is another file by now."""
+        found = (database.identity(self.store), database.identity(self.path))
+        return found != self._identity
+
+    def catch_up(self, max_seconds: float | None = None) -> int:
+        """Read what the store has had since; return how many spans that were.
+
+        It goes on where it, or another process, was stopped. With *max_seconds* it
+        stops after about that long.
+        """
+        until = None if max_seconds is None else time.monotonic() + max_seconds
+        try:
+            return self._catch_up(until)
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError | sqlite3.IntegrityError):
+                raise
+            self.reopen()  # the file is broken; it is set aside
+            return self._catch_up(until)
+
+    def lag(self) -> int:
+        """Return about how many spans of the store are not in the index yet."""
+        newest = "SELECT coalesce(max(id), 0) FROM store.spans"
+        (spans,) = self.db.execute(
+            f"SELECT ({newest}) - spans FROM progress"
+        ).fetchone()
+        return max(0, int(spans))
+
+    def reopen(self) -> None:
+        """Open both files again, as they are now."""
+        self._close_files()
+        self._open()
+
+    def close(self) -> None:
+        """Close the files; a temporary index is deleted."""
+        self._close_files()
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(self, *_exc: Any) -> None:
+        self.close()
+
+    def _catch_up(self, until: float | None) -> int:
+        if self.outdated:
+            self.reopen()
+        if catching_up.is_of_another_store(self._writer, self._source):
+            catching_up.start_anew(self._writer)
+        copying.copy_episodes(self._writer, self._source)
+        forgetting.forget(self._writer, self._source)
+        total = 0
+        while read := catching_up.read_batch(self._writer, self._source):
+            total += read
+            if until is not None and time.monotonic() >= until:
+                break
+            copying.copy_episodes(self._writer, self._source)
+        return total
+
+    def _open(self) -> None:
+        self.path = self._usable_path()
+        self._writer = database.writer(self.path)
+        self._source = database.store_reader(self.store)
+        self.db = database.reader(self.path, self.store)
+        self._identity = (database.identity(self.store), database.identity(self.path))
+
+    def _usable_path(self) -> Path:
+        path = database.beside(self.store)
+        try:
+            database.prepare(path)
+        except _UNUSABLE:
+            if self._folder is None:
+                self._folder = tempfile.TemporaryDirectory(prefix="hudtrace-index-")
+            path = Path(self._folder.name) / path.name
+            database.prepare(path)
+        return path
+
+    def _close_files(self) -> None:
+        for db in (self.db, self._writer, self._source):
+            db.close()
+
+
+def open_index(store: Path) -> Index:
+    """Open the index of *store*, which is made where there is none.
+
+    Raises `FileNotFoundError` if there is no store, `sqlite3.Error` if it cannot be
+    read.
+    """
+    read_only(store).close()
+    return Index(store.absolute())
+
+
+__all__ = ["Index", "open_index"]

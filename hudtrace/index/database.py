@@ -1,0 +1,147 @@
+"""The file of an index: found or made, of this version, beside its store."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+
+from hudtrace.store.store import BUSY_SECONDS
+
+VERSION = 1
+_OURS = 0x68756469  # application_id: whose file it is
+_ENDINGS = ("", "-wal", "-shm")
+_SET_ASIDE = ".set-aside"
+
+
+def beside(store: Path) -> Path:
+    """Return where the index of *store* is."""
+    return store.with_name(f"{store.stem}.index.db")
+
+
+def prepare(path: Path) -> None:
+    """See to it that *path* is an index of this version, which may be empty.
+
+    One of another version is made anew; a file that is no index is set aside, in case
+    somebody misses it. Raises OSError or `sqlite3.OperationalError` if there cannot be
+    one.
+    """
+    if _state_of(path) == "ours":
+        return
+    with _creation_lock(path):
+        state = _state_of(path)
+        if state == "ours":
+            return
+        for ending in _ENDINGS:
+            file = path.with_name(path.name + ending)
+            with contextlib.suppress(FileNotFoundError):
+                if state == "older":
+                    file.unlink()
+                elif state == "foreign":
+                    file.replace(file.with_name(path.name + _SET_ASIDE + ending))
+        _make(path)
+
+
+def writer(path: Path) -> sqlite3.Connection:
+    """Open an index to write to it."""
+    db = connect(path)
+    db.execute("PRAGMA synchronous = NORMAL")
+    db.execute("PRAGMA cache_size = -32000")
+    db.execute("PRAGMA temp_store = MEMORY")
+    return db
+
+
+def reader(path: Path, store: Path) -> sqlite3.Connection:
+    """Open an index to read from it, with the store attached as `store`."""
+    db = _open(f"{path.as_uri()}?mode=ro")
+    try:
+        db.execute("ATTACH ? AS store", (store_uri(store),))
+        db.execute("PRAGMA temp_store = MEMORY")
+        db.execute("PRAGMA cache_size = -32000")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def store_reader(store: Path) -> sqlite3.Connection:
+    """Open the store alone, to read from it."""
+    db = _open(store_uri(store))
+    db.execute("PRAGMA query_only = 1")
+    return db
+
+
+def store_uri(store: Path) -> str:
+    """Return how SQLite opens *store* only to read it."""
+    log = store.with_name(f"{store.name}-wal")
+    # Only a file that nobody can be writing to is read without its log.
+    alone = not os.access(store.parent, os.W_OK) and not log.exists()
+    return f"{store.as_uri()}?mode=ro{'&immutable=1' if alone else ''}"
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells one file from another at *path*; None if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open an index that is there."""
+    return _open(f"{path.as_uri()}?mode=rw")
+
+
+def _open(uri: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        uri,
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        timeout=BUSY_SECONDS,
+    )
+
+
+def _state_of(path: Path) -> str:
+    """Return what the file is: `none`, `ours`, `older`, or `foreign`."""
+    if not path.exists():
+        return "none"
+    with contextlib.closing(connect(path)) as db:
+        try:
+            (application,) = db.execute("PRAGMA application_id").fetchone()
+            (version,) = db.execute("PRAGMA user_version").fetchone()
+            (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError:
+            return "foreign"  # no database, or a broken one
+    if application == _OURS:
+        return "ours" if version == VERSION else "older"
+    return "foreign" if tables else "older"
+
+
+@contextlib.contextmanager
+def _creation_lock(path: Path) -> Iterator[None]:
+    import fcntl
+
+    file = path.with_name(f"{path.name}.lock")
+    with file.open("w") as lock:
+        file.chmod(0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _make(path: Path) -> None:
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    script = resources.files("hudtrace.index").joinpath("schema.sql")
+    with contextlib.closing(connect(path)) as db:
+        db.execute("PRAGMA page_size = 8192")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.executescript(
+            f"BEGIN; {script.read_text('utf-8')}; PRAGMA application_id = {_OURS}; "
+            f"PRAGMA user_version = {VERSION}; COMMIT;"
+        )

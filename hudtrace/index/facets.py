@@ -1,0 +1,124 @@
+"""What a list of episodes can be narrowed to, and how many there would be of each."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from hudtrace.index import Index
+from hudtrace.index.conditions import ERROR, Condition, condition
+from hudtrace.index.filters import Filter
+from hudtrace.index.running import running
+
+MOST_COUNTED = 10_000
+_MOST_VALUES = 50
+_LABELS = {
+    "status": "Status",
+    "outcome": "Outcome",
+    "env": "Environment",
+    "scenario": "Scenario",
+    "model": "Model",
+    "agent": "Agent",
+    "variant": "Variant",
+    "job": "Job",
+    "task": "Task",
+    "tool": "Tool",
+    "failed": "Failed tool",
+    "error": "Error",
+    "failure": "Failure of",
+    "stopped": "Stopped by",
+    "tag": "Tag",
+}
+_COLUMNS = {"job": "job_id", "task": "task_id", "stopped": "stopped_by"}
+_FACTS = ("tool", "failed", "error", "tag")
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """The values of one field, the most frequent first.
+
+    Each has a count, of at most the newest 10,000 episodes; if there are more, the
+    count is capped.
+    """
+
+    key: str
+    label: str
+    values: list[tuple[str, int, bool]]
+
+
+def facets(index: Index, filter_: Filter) -> list[Facet]:
+    """Return the facets of what *filter_* leaves, each without its own terms."""
+    if filter_.errors:
+        return []
+    alive = running(index.db)
+    own = {term.field for term in filter_.terms}
+    found: dict[str, Facet] = {}
+    shared = [key for key in _LABELS if key not in own]
+    with _narrowed(index.db, condition(filter_, alive)) as capped:
+        for key in shared:
+            found[key] = _facet(index.db, key, alive, capped)
+    for key in _LABELS.keys() - set(shared):
+        where = condition(filter_.leaving_out(key), alive)
+        with _narrowed(index.db, where) as capped:
+            found[key] = _facet(index.db, key, alive, capped)
+    return [found[key] for key in _LABELS if found[key].values]
+
+
+@contextmanager
+def _narrowed(db: sqlite3.Connection, where: Condition) -> Iterator[bool]:
+    """Keep the newest episodes in a table `chosen`; yield whether there are more."""
+    # The table is of this connection alone, and in memory.
+    db.execute("CREATE TEMP TABLE IF NOT EXISTS chosen (trace INTEGER PRIMARY KEY)")
+    db.execute(
+        f"INSERT INTO temp.chosen SELECT e.trace FROM listed AS e WHERE {where.sql} "
+        f"ORDER BY e.start DESC LIMIT ?",
+        (*where.values, MOST_COUNTED + 1),
+    )
+    try:
+        (many,) = db.execute("SELECT count(*) FROM temp.chosen").fetchone()
+        yield many > MOST_COUNTED
+    finally:
+        db.execute("DELETE FROM temp.chosen")
+
+
+def _facet(
+    db: sqlite3.Connection, key: str, alive: Sequence[int], capped: bool
+) -> Facet:
+    if key == "status":
+        rows = _states(db, alive)
+    elif key in _FACTS:
+        rows = _facts(db, key)
+    else:
+        column = _COLUMNS.get(key, key)
+        rows = db.execute(
+            f"SELECT e.{column}, count(*) FROM temp.chosen AS c CROSS JOIN listed AS e "
+            f"ON e.trace = c.trace WHERE e.{column} IS NOT NULL "
+            f"GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT ?",
+            (_MOST_VALUES,),
+        ).fetchall()
+    values = [(value, min(many, MOST_COUNTED), capped) for value, many in rows]
+    return Facet(key, _LABELS[key], values)
+
+
+def _facts(db: sqlite3.Connection, kind: str) -> list[tuple[str, int]]:
+    return db.execute(
+        "SELECT f.value, count(*) FROM temp.chosen AS c "
+        "CROSS JOIN trace_facts AS t ON t.trace = c.trace "
+        "CROSS JOIN facts AS f ON f.id = t.fact WHERE f.kind = ? "
+        "GROUP BY f.id ORDER BY 2 DESC, 1 LIMIT ?",
+        (kind, _MOST_VALUES),
+    ).fetchall()
+
+
+def _states(db: sqlite3.Connection, alive: Sequence[int]) -> list[tuple[str, int]]:
+    marks = ",".join("?" * len(alive))
+    row = db.execute(
+        f"SELECT total(e.end IS NOT NULL), total(e.end IS NULL AND e.trace IN ({marks})), "
+        f"total(e.end IS NULL AND e.trace NOT IN ({marks})), total({ERROR}) "
+        "FROM temp.chosen AS c CROSS JOIN listed AS e ON e.trace = c.trace",
+        (*alive, *alive),
+    ).fetchone()
+    states = ("done", "running", "interrupted", "error")
+    return [(name, int(many)) for name, many in zip(states, row, strict=True) if many]
