@@ -42,13 +42,13 @@ def run(store: str | None, paths: Sequence[Path]) -> int:
             "the store is off (HUDTRACE_STORE=off), so there is nothing to import to; "
             "give one with --store"
         )
+    for path in paths:
+        if not path.exists() or path.is_dir():
+            raise ConfigurationError(f"there is no file {path}")
     redactor = Redactor(settings.secret_values(), chosen.redact)
     importer = _Importer(
         Store(chosen.store), Intake(redactor, content=chosen.content != "none")
     )
-    for path in paths:
-        if not path.is_file():
-            raise ConfigurationError(f"there is no file {path}")
     try:
         for path in paths:
             importer.read(path)

@@ -10,8 +10,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from hudtrace.delivery.otlp import any_value
-from hudtrace.tracing.credentials import is_secret_name
+from hudtrace.tracing.credentials import is_secret_header, is_secret_name
 from hudtrace.tracing.redaction import Redactor
+
+_NESTED = ("kvlist_value", "array_value")
 
 
 def redact_span(span: Any, redactor: Redactor) -> None:
@@ -44,7 +46,7 @@ def names_secrets(attributes: Iterable[Any]) -> bool:
         if is_secret_name(pair.key):
             return True
         kind = pair.value.WhichOneof("value")
-        if kind in ("kvlist_value", "array_value") and _holds_names(pair.value, kind):
+        if kind in _NESTED and _holds_names(pair.value, kind):
             return True
     return False
 
@@ -65,11 +67,12 @@ def _holds_names(value: Any, kind: str) -> bool:
     if kind == "kvlist_value":
         return names_secrets(value.kvlist_value.values)
     items = value.array_value.values
-    # A list of texts may be a header and its credential.
-    return any(
-        item.WhichOneof("value") in ("kvlist_value", "array_value", "string_value")
-        for item in items
-    )
+    if len(items) == 2:  # it may be a name and its value
+        first = items[0].string_value
+        if is_secret_name(first) or is_secret_header(first):
+            return True
+    kinds = ((item, item.WhichOneof("value")) for item in items)
+    return any(kind in _NESTED and _holds_names(item, kind) for item, kind in kinds)
 
 
 def _redact_text(message: Any, field: str, redactor: Redactor) -> None:

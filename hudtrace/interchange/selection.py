@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hudtrace import semconv
-from hudtrace.store import queries
+from hudtrace.store.decode import decode_span
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,12 @@ class Selection:
         if self.job_id is None:
             return None
         for trace_id in self.trace_ids:
-            for span in queries.spans(db, trace_id):
-                for link in span.links:
+            roots = db.execute(
+                "SELECT body FROM spans WHERE trace_id = ? AND parent_id IS NULL",
+                (bytes.fromhex(trace_id),),
+            )
+            for (body,) in roots:
+                for link in decode_span(body).links:
                     if link.attributes.get(semconv.LINK_KIND) == "job":
                         return link.trace_id
         return None

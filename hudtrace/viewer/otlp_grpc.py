@@ -49,8 +49,9 @@ def serve(
         ],
     )
     server.add_generic_rpc_handlers(tuple(_handlers(grpc, receiver, token)))
+    name = f"[{host}]" if ":" in host and not host.startswith("[") else host
     try:
-        bound = server.add_insecure_port(f"{host}:{port}")
+        bound = server.add_insecure_port(f"{name}:{port}")
     except RuntimeError as error:
         bound = 0
         why = str(error)

@@ -264,6 +264,18 @@ def test_grpc_answers(receiver: Listening, listen_grpc: Callable[..., Any]) -> N
     assert receiver.count() == 3
 
 
+def test_grpc_on_ipv6(receiver: Listening, listen_grpc: Callable[..., Any]) -> None:
+    """An address with colons is one."""
+    try:
+        server = listen_grpc(host="::1")
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with grpc.insecure_channel(f"[::1]:{server.port}") as channel:
+        data = some_spans(2).SerializeToString()
+        assert channel.unary_unary(TRACES)(data, timeout=20) == b""
+    assert receiver.count() == 2
+
+
 def test_grpc_tells_when_to_come_again(tmp_path: Path) -> None:
     """A full queue is UNAVAILABLE with RetryInfo, without which clients give up."""
     with Listening(tmp_path / "t.db", queue_bytes=1000) as receiver:
