@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 import sqlite3
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from hudtrace.errors import ConfigurationError
-from hudtrace.viewer import openapi, receiver
+from hudtrace.viewer import jaeger_api, openapi, receiver
 from hudtrace.viewer.api import ENDPOINTS
 from hudtrace.viewer.desk import Desk, Viewer
 from hudtrace.viewer.encoding import encode
@@ -78,12 +77,8 @@ def create_app(options: ViewOptions) -> Starlette:
 
 def _spoken(viewer: Viewer) -> list[Route]:
     """Return the routes of what others speak: OTLP, and the query API of Jaeger."""
-    found: list[Route] = []
-    if viewer.receiver is not None:
-        found += receiver.routes(viewer.receiver)
-    with contextlib.suppress(ImportError):
-        found += importlib.import_module("hudtrace.viewer.jaeger_api").routes(viewer)
-    return found
+    received = [] if viewer.receiver is None else receiver.routes(viewer.receiver)
+    return [*received, *jaeger_api.routes(viewer)]
 
 
 @contextlib.asynccontextmanager

@@ -17,7 +17,7 @@ def setup(desk: Desk) -> Json:
     return {
         "version": __version__,
         "store": _store(desk),
-        "index": {"path": None, "lag": None},
+        "index": _index(desk),
         "urls": {
             "ui": viewer.url,
             "otlp": next((r["url"] for r in viewer.receivers if r["url"]), None),
@@ -46,6 +46,12 @@ def _store(desk: Desk) -> Json:
         "read_only": desk.viewer.options.read_only,
         "writers": [{"pid": writer.pid, "host": writer.host} for writer in alive],
     }
+
+
+def _index(desk: Desk) -> Json:
+    if not desk.reading.exists:
+        return {"path": None, "lag": 0}
+    return {"path": str(desk.index.path), "lag": desk.index.lag()}
 
 
 def _variables(desk: Desk) -> list[str]:
