@@ -5,11 +5,11 @@ from __future__ import annotations
 import sqlite3
 from typing import NamedTuple
 
-from hudtrace import semconv
 from hudtrace.index.content import Text, told_by
 from hudtrace.index.copying import numbers_of
 from hudtrace.index.speech import Speech
 from hudtrace.index.wording import Wording
+from hudtrace.store.services import service_of
 
 _ERROR = 2
 _ROOT = -1
@@ -197,9 +197,5 @@ def _service_of(store: sqlite3.Connection, source: int) -> str:
     row = store.execute(
         "SELECT resource FROM sources WHERE id = ?", (source,)
     ).fetchone()
-    if row is None:
-        return ""
-    for pair in ResourceSpans.FromString(row[0]).resource.attributes:
-        if pair.key == semconv.SERVICE_NAME:
-            return str(pair.value.string_value)
-    return ""
+    resource = ResourceSpans() if row is None else ResourceSpans.FromString(row[0])
+    return service_of(resource.resource)

@@ -11,6 +11,7 @@ from hudtrace.interchange import clock_skew, jaeger_rest
 from hudtrace.interchange import jaeger_model as names
 from hudtrace.interchange.jaeger_import import MalformedJaeger, from_jaeger
 from hudtrace.interchange.jaeger_model import Tag
+from hudtrace.store.services import service_of
 
 __all__ = ["MalformedJaeger", "from_jaeger", "to_jaeger", "traces"]
 
@@ -55,7 +56,7 @@ def _by_trace(request: Any, *, whole: bool = False) -> dict[str, list[_Shown]]:
     """Convert spans one by one; *whole* adds the rest that the JSON cannot say."""
     found: dict[str, list[_Shown]] = {}
     for each in request.resource_spans:
-        service = names.service_of(each.resource)
+        service = service_of(each.resource)
         tags = list(_process_tags(each, whole))
         for library in each.scope_spans:
             scope = list(_scope_tags(library.scope))

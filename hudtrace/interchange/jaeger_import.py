@@ -8,6 +8,7 @@ from typing import Any
 from hudtrace import semconv
 from hudtrace.interchange import jaeger_model as names
 from hudtrace.interchange.jaeger_reading import At, MalformedJaeger, TagAt, last, tags
+from hudtrace.store.services import INVENTED
 
 __all__ = ["MalformedJaeger", "from_jaeger"]
 
@@ -94,7 +95,7 @@ def _read_process(into: Any, process: At) -> None:
     if rest is not None:
         rest.parse(into)
     known = {pair.key for pair in into.resource.attributes}
-    invented = rest is not None and service in names.INVENTED_SERVICES
+    invented = rest is not None and service in INVENTED
     if not invented and semconv.SERVICE_NAME not in known:
         pair = into.resource.attributes.add(key=semconv.SERVICE_NAME)
         pair.value.string_value = service

@@ -27,11 +27,6 @@ FOLLOWS_FROM: Final = "FOLLOWS_FROM"
 REST_OF_SPAN: Final = "hudtrace.otlp.span"  # ScopeSpans with one span
 REST_OF_RESOURCE: Final = "hudtrace.otlp.resource"  # ResourceSpans
 
-MISSING_SERVICE: Final = "missing-service-name"
-EMPTY_SERVICE: Final = "empty-service-name"
-ODD_SERVICE: Final = "service-name-wrong-type"
-INVENTED_SERVICES: Final = frozenset({MISSING_SERVICE, EMPTY_SERVICE, ODD_SERVICE})
-
 KINDS: Final = ("", "internal", "server", "client", "producer", "consumer")
 STATUSES: Final = ("", "OK", "ERROR")
 
@@ -95,18 +90,6 @@ def binary_tag(key: str, data: bytes) -> Tag:
     """Return a tag with bytes; none at all are null, as Jaeger writes them."""
     shown = base64.b64encode(data).decode() if data else None
     return {"key": key, "type": "binary", "value": shown}
-
-
-def service_of(resource: Any) -> str:
-    """Return what Jaeger calls the service of a `Resource`."""
-    name: str | None = None
-    for pair in resource.attributes:
-        if pair.key == "service.name":
-            if pair.value.WhichOneof("value") != "string_value":
-                return ODD_SERVICE
-            name = pair.value.string_value
-            break
-    return MISSING_SERVICE if name is None else name or EMPTY_SERVICE
 
 
 def trace_id_text(trace_id: bytes) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 from hudtrace import semconv
 from hudtrace.interchange import jaeger_model as names
+from hudtrace.store.services import INVENTED, service_of
 
 _PLAIN = {"string_value", "bool_value", "int_value", "double_value", "bytes_value"}
 
@@ -45,11 +46,11 @@ def of_resource(resource: Any, schema_url: str) -> bytes | None:
     rest = ResourceSpans(schema_url=schema_url)
     rest.resource.CopyFrom(resource)
     kept = {names.REST_OF_RESOURCE}
-    service = names.service_of(resource)
-    if service in names.INVENTED_SERVICES:
+    service = service_of(resource)
+    if service in INVENTED:
         kept.add(semconv.SERVICE_NAME)
     _keep(rest.resource.attributes, kept)
-    if service in names.INVENTED_SERVICES or rest.resource.ByteSize() or schema_url:
+    if service in INVENTED or rest.resource.ByteSize() or schema_url:
         return bytes(rest.SerializeToString())
     return None
 

@@ -9,6 +9,7 @@ from hudtrace import semconv
 from hudtrace.interchange import clock_skew
 from hudtrace.interchange import jaeger_model as names
 from hudtrace.interchange.otlp_json import data_of
+from hudtrace.store.services import INVENTED, service_of
 
 _HOSTS = ("host.id", "host.ip", "host.name")
 
@@ -34,8 +35,8 @@ def resource_spans(request: Any, *, raw: bool = False) -> list[dict[str, Any]]:
 
 
 def _name_service(resource: Any) -> None:
-    service = names.service_of(resource)
-    if service in names.INVENTED_SERVICES:
+    service = service_of(resource)
+    if service in INVENTED:
         _set_text(resource.attributes, semconv.SERVICE_NAME, service)
 
 

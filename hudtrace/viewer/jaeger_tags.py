@@ -13,6 +13,7 @@ from typing import Any
 
 from hudtrace.interchange import go_text
 from hudtrace.interchange import jaeger_model as names
+from hudtrace.store.services import service_of
 
 _SPELLED = {"true", "false", "NaN", "Infinity"}  # values that are no texts
 
@@ -39,7 +40,7 @@ def _origin(key: int, resource: bytes, scope: bytes) -> Origin:
 
     found = ResourceSpans.FromString(resource).resource
     library = ScopeSpans.FromString(scope).scope
-    return Origin(key, names.service_of(found), found, library)
+    return Origin(key, service_of(found), found, library)
 
 
 class Wanted:
