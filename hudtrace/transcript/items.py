@@ -51,6 +51,7 @@ class Items:
             "finish_reasons": attributes.get(semconv.RESPONSE_FINISH_REASONS) or [],
             "thread": call.thread,
             "history": call.history,
+            "added": len(call.new),
             "rewritten_at": call.rewritten_at,
             "incomplete": attributes.get(semconv.RESPONSE_INCOMPLETE),
             "new": self._messages(call),

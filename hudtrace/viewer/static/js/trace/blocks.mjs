@@ -43,6 +43,7 @@ function Call({ item }) {
 }
 
 function CallHead({ item, shown, history, onFold }) {
+  const added = item.added ?? item.new.length; // results of tools are not in `new`
   const facts = [
     item.duration == null ? null : durationNs(item.duration),
     item.input_tokens == null && item.output_tokens == null ? null : `${tokens(item.input_tokens)} → ${tokens(item.output_tokens)} tokens`,
@@ -59,7 +60,7 @@ function CallHead({ item, shown, history, onFold }) {
     ${item.incomplete && html`<span class="tag warn">answer ${item.incomplete}</span>`}
     <small class="mut num">${facts.join(" · ")}</small>
     ${item.history > 0 && html`<button type="button" class="quiet new" aria-expanded=${Boolean(history.state)} onClick=${history.toggle}
-      title="Show the whole history that the model was given">+${item.new.length} new of ${number(item.history + item.new.length)}</button>`}
+      title="Show the whole history that the model was given">+${added} new of ${number(item.history + added)}</button>`}
     <span class="fill"></span>
     <${ReadMark} span=${item.span_id} />
   </header>`;
@@ -102,7 +103,7 @@ function History({ history }) {
 
 function Message({ message, anchor = true }) {
   return html`<div class=${`message ${message.role}`} id=${anchor ? `m${message.n}` : null}>
-    <div class="who">${message.role}${anchor && html` <a href=${`#m${message.n}`} aria-label=${`Message ${message.n}`}>${message.n}</a>`}</div>
+    <div class="who"><span>${message.role}</span>${anchor && html` <a href=${`#m${message.n}`} aria-label=${`Message ${message.n}`}>${message.n}</a>`}</div>
     <div class="what">${message.parts.map((part, i) => html`<${Part} key=${i} part=${part} />`)}</div>
     ${anchor && html`<${CopyButton} text=${() => messageText(message)} label="Copy the message" />`}
   </div>`;

@@ -1,6 +1,6 @@
 /** Finding in the whole episode, also in what is not on the page yet. */
 
-import { html, useEffect, useMemo, useRef, useState } from "../html.mjs";
+import { html, useEffect, useMemo, useState } from "../html.mjs";
 import { number } from "../format.mjs";
 import { titleOf } from "./spans.mjs";
 import { occurrences } from "./words.mjs";
@@ -53,27 +53,33 @@ export function useFind({ needle, items, spans, inSpans, onHit }) {
   return { hits, at: Math.min(at, hits.length - 1), hit: hits[at] ?? null, go, complete: inSpans || items.complete };
 }
 
-/** @param {{text: string, find: any, onText: Function, onClose: Function}} props */
-export function FindBar({ text, find, onText, onClose }) {
-  const input = useRef(null);
-  useEffect(() => {
-    input.current.focus();
-    input.current.select();
-  }, []);
+/**
+ * Always there, so that what is typed after `/` goes nowhere else.
+ * @param {{text: string, find: any, field: any, onText: Function, onClose: Function}} props
+ */
+export function FindBar({ text, find, field, onText, onClose }) {
   const keyed = (event) => {
-    if (event.key === "Escape") onClose();
-    else if (event.key === "Enter") find.go(event.shiftKey ? -1 : 1);
-    else return;
+    if (event.key === "Enter") find.go(event.shiftKey ? -1 : 1);
+    else if (event.key === "Escape") {
+      field.current.blur();
+      onClose();
+    } else return;
     event.preventDefault();
+    event.stopPropagation();
   };
-  const total = `${number(find.hits.length)}${find.hits.length >= MOST ? "+" : ""}${find.complete ? "" : "…"}`;
   return html`<div class="find-bar" role="search">
-    <input ref=${input} type="search" aria-label="Find in the episode" placeholder="Find in the episode" value=${text} onInput=${(e) => onText(e.target.value)} onKeyDown=${keyed} />
-    <span class="mut num" role="status">${text ? (find.hits.length ? `${number(find.at + 1)} of ${total}` : find.complete ? "not found" : "looking …") : ""}</span>
-    <button type="button" class="quiet" aria-label="Previous hit" title="Shift+Enter" onClick=${() => find.go(-1)}>▴</button>
-    <button type="button" class="quiet" aria-label="Next hit" title="Enter" onClick=${() => find.go(1)}>▾</button>
-    <button type="button" class="quiet" aria-label="Close the search" title="Esc" onClick=${onClose}>✕</button>
+    ${text && html`<${Found} find=${find} />`}
+    <input ref=${field} type="search" aria-label="Find in the episode" placeholder="Find  /" value=${text}
+      onInput=${(e) => onText(e.target.value)} onKeyDown=${keyed} />
   </div>`;
+}
+
+function Found({ find }) {
+  const total = `${number(find.hits.length)}${find.hits.length >= MOST ? "+" : ""}${find.complete ? "" : "…"}`;
+  const none = find.complete ? "not found" : "looking …";
+  return html`<span class="mut num" role="status">${find.hits.length ? `${number(find.at + 1)} of ${total}` : none}</span>
+    <button type="button" class="quiet" aria-label="Previous hit" title="Shift+Enter" onClick=${() => find.go(-1)}>▴</button>
+    <button type="button" class="quiet" aria-label="Next hit" title="Enter" onClick=${() => find.go(1)}>▾</button>`;
 }
 
 /** Mark every hit that is drawn, and the one that one is at; no node is added. */

@@ -67,18 +67,18 @@ function views({ open }) {
   return names.map((name, i) => ({ keys: [String(i + 1)], what: `view: ${name}`, run: () => open(name) }));
 }
 
-function zooms({ timeline: { current: timeline }, picking }) {
-  if (!timeline) return [];
-  const row = () => timeline.rows.find(({ span }) => span.id === picking.id);
+function zooms({ timeline, picking }) {
+  const now = () => timeline.current; // drawn later than the keys are bound
+  const row = () => now().rows.find(({ span }) => span.id === picking.id);
   return [
-    { keys: ["ArrowLeft"], what: "fold, or to the parent", run: (event) => plain(event) && left(row(), timeline, picking) },
-    { keys: ["ArrowRight"], what: "unfold", run: (event) => plain(event) && right(row(), timeline) },
-    { keys: ["z"], what: "zoom to the span", run: timeline.fit },
-    { keys: ["Z"], what: "show everything", run: timeline.reset },
-    { keys: ["w"], what: "zoom in", run: () => timeline.zoom(0.5) },
-    { keys: ["s"], what: "zoom out", run: () => timeline.zoom(2) },
-    { keys: ["a"], what: "earlier", run: () => timeline.pan(-0.25) },
-    { keys: ["d"], what: "later", run: () => timeline.pan(0.25) },
+    { keys: ["ArrowLeft"], what: "fold, or to the parent", run: (event) => plain(event) && left(row(), now(), picking) },
+    { keys: ["ArrowRight"], what: "unfold", run: (event) => plain(event) && right(row(), now()) },
+    { keys: ["z"], what: "zoom to the span", run: () => now().fit() },
+    { keys: ["Z"], what: "show everything", run: () => now().reset() },
+    { keys: ["w"], what: "zoom in", run: () => now().zoom(0.5) },
+    { keys: ["s"], what: "zoom out", run: () => now().zoom(2) },
+    { keys: ["a"], what: "earlier", run: () => now().pan(-0.25) },
+    { keys: ["d"], what: "later", run: () => now().pan(0.25) },
   ];
 }
 

@@ -60,13 +60,13 @@ function Trace({ trace, head }) {
     if (step) picking.pick(view === "timeline" ? step.span.id : (step.calls[0] ?? step.span).id, "turn");
   };
   useFollow(follows, trace, picking);
-  const [finds, setFinds] = useState(Boolean(needle));
+  const field = useRef(null);
   const neighbours = useNeighbours(head.trace_id, list);
   const act = {
     ...{ trace, view, picking, timeline, place, find, turn, open },
-    find: () => setFinds(true),
+    find: () => (field.current.focus(), field.current.select()),
     neighbour: (which) => goTo(neighbours.data?.[which], list, view),
-    up: () => upFrom({ finds, setFinds, set, picking, list }),
+    up: () => upFrom({ needle, set, picking, list }),
     mark: () => toast(toggleMark(head.trace_id) ? "Marked to compare: c on another episode" : "Mark taken away"),
     compare: () => compare(head.trace_id),
     copyId: () => void copy(head.trace_id, "Trace id copied"),
@@ -82,8 +82,7 @@ function Trace({ trace, head }) {
       ${(view === "timeline" || view === "split") && html`<${Filters} get=${get} set=${set} />`}
       <span class="fill"></span>
       ${head.state === "running" && html`<button type="button" aria-pressed=${follows} onClick=${act.follow} title="f">Follow</button>`}
-      ${finds ? html`<${FindBar} text=${get("find") ?? ""} find=${find} onText=${(text) => set({ find: text || null })} onClose=${act.up} />`
-        : html`<button type="button" class="quiet" onClick=${act.find} title="/">Find</button>`}
+      <${FindBar} text=${get("find") ?? ""} find=${find} field=${field} onText=${(text) => set({ find: text || null })} onClose=${() => set({ find: null })} />
     </div>
     <div class="trace-body">
       <${Outline} steps=${trace.steps} at=${here} verdicts=${shared.verdicts} onPick=${(step) => picking.pick(view === "timeline" ? step.span.id : (step.calls[0] ?? step.span).id, "outline")} />
@@ -187,11 +186,9 @@ function goTo(other, list, view) {
 }
 
 /** Out of what is innermost: the search, the picked span, the page. */
-function upFrom({ finds, setFinds, set, picking, list }) {
-  if (finds) {
-    setFinds(false);
-    set({ find: null });
-  } else if (picking.id) picking.pick(null);
+function upFrom({ needle, set, picking, list }) {
+  if (needle) set({ find: null });
+  else if (picking.id) picking.pick(null);
   else navigate(`/${query(list)}`);
 }
 

@@ -4,7 +4,7 @@ import { get } from "../api.mjs";
 import { CopyButton, Markdown } from "../bits.mjs";
 import { bytes, durationNs, number } from "../format.mjs";
 import { createContext, html, useContext, useState } from "../html.mjs";
-import { argumentsText, inline, parsed, pretty, visible, wordsOf } from "./words.mjs";
+import { argumentsText, inline, parsed, pretty, uncut, visible, wordsOf } from "./words.mjs";
 
 /** What all blocks of a page share: {id, read: Set, verdicts: Map, needle, pick(span)}. */
 export const Shared = createContext({ id: "", read: new Set(), verdicts: new Map(), needle: "", pick: () => {} });
@@ -94,7 +94,8 @@ function Thought({ part }) {
 
 /** A call of a tool and what came of it, as one block. */
 export function ToolCall({ part }) {
-  const line = inline(part.arguments);
+  const given = uncut(part.arguments);
+  const line = inline(given);
   const failed = part.error ? "failed" : "";
   return html`<div class=${`call-block ${failed}`} data-span=${part.span_id} tabindex="-1">
     <div class="call-head">
@@ -106,7 +107,8 @@ export function ToolCall({ part }) {
       ${part.duration != null && html`<small class="mut num">${durationNs(part.duration)}</small>`}
       <${CopyButton} text=${() => wordsOf(part)} label="Copy the call and its result" />
     </div>
-    ${line === null && html`<div class="said code args">${visible(argumentsText(part.arguments))}</div>`}
+    ${line === null && html`<div class="said code args">${visible(argumentsText(given))}</div>`}
+    ${part.href && html`<p class="pending"><a href=${part.href} target="_blank" rel="noopener noreferrer">All of it, as JSON</a></p>`}
     ${part.result ? html`<${Result} parts=${part.result.parts} n=${part.result.n} />` : html`<p class="mut pending">no result was seen</p>`}
   </div>`;
 }

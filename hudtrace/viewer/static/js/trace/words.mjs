@@ -31,6 +31,14 @@ export function parsed(text) {
   }
 }
 
+/** Data in which `{$cut, length, head}` stands for a long text, with words in its place. */
+export function uncut(value) {
+  if (value === null || typeof value !== "object") return value;
+  if (value.$cut) return `${value.head}… [${value.length ?? "?"} characters]`;
+  if (Array.isArray(value)) return value.map(uncut);
+  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, uncut(each)]));
+}
+
 /** Arguments in one line, if they fit there: `company="hud" year=2020`. */
 export function inline(value, limit = 96) {
   const object = typeof value === "string" ? parsed(value) : value;
@@ -50,7 +58,7 @@ export function wordsOf(part) {
   if (part.type === "text" || part.type === "reasoning") return pretty(part.text);
   if (part.type === "tool_call") {
     const result = part.result?.parts ?? [];
-    return [part.name, argumentsText(part.arguments), ...result.map(wordsOf)].join("\n");
+    return [part.name, argumentsText(uncut(part.arguments)), ...result.map(wordsOf)].join("\n");
   }
   if (part.type === "uri") return part.uri ?? "";
   if (part.type === "blob") return part.mime_type ?? "";
