@@ -36,6 +36,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from viewer_kit import HERE, Served, python, until
 
+from hudtrace.interchange import jaeger
+from hudtrace.interchange.jaeger import from_jaeger
 from hudtrace.interchange.stored import request_of
 from hudtrace.store.store import read_only
 
@@ -594,3 +596,20 @@ def test_errors_are_the_same(jaeger_and_us: Both, path: str, parameters: Any) ->
     if path.startswith("/api/v3") and "result" in theirs:
         theirs, ours = spans_of(theirs), spans_of(ours)
     assert ours == theirs
+
+
+# Files --------------------------------------------------------------------------
+
+
+def test_what_jaeger_shows_can_be_imported(jaeger_and_us: Both) -> None:
+    """An eval that was downloaded from Jaeger is shown the same from then on."""
+    evals = [
+        each
+        for each in jaeger_and_us.traces
+        if each != SHOP and not each.startswith("000000")
+    ]
+    assert len(evals) > 10
+    for trace_id in evals:
+        theirs, _ = jaeger_and_us.ask(f"/api/traces/{trace_id}")
+        again = jaeger.traces(from_jaeger(theirs))
+        assert same(traces_of({"data": again}), traces_of({"data": theirs["data"]}))
