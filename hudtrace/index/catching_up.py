@@ -21,6 +21,8 @@ _TABLES = (
     "listed",
     "facts",
     "trace_facts",
+    "trace_tools",
+    "jobs",
     "texts",
     "trace_texts",
     "heads",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from hudtrace import semconv
@@ -17,14 +18,17 @@ _LONGEST_FACT = 200
 _ERROR = 2  # the status of a span
 # What the snippets of SQLite are marked with, and a NUL.
 _REMOVED = dict.fromkeys(range(3))
-_REWARD_MARK = semconv.EVALUATION_NAME.encode()
-_ERROR_MARK = semconv.ERROR_TYPE.encode()
-_FOREIGN_MARKS = tuple(mark.encode() for mark in foreign.MARKS)
 _READ_WHOLE = {
     semconv.OP_EVALUATE,
     semconv.OP_EXECUTE_TOOL,
     *foreign.OPERATIONS,
 }
+_MARKS = (
+    semconv.EVALUATION_NAME.encode(),
+    semconv.ERROR_TYPE.encode(),
+    semconv.JOB_EPISODES.encode(),
+    *(mark.encode() for mark in foreign.MARKS),
+)
 _TAGS = (semconv.METADATA_PREFIX, semconv.VARIANT_PREFIX)
 
 
@@ -36,15 +40,31 @@ class Text(NamedTuple):
     text: str
 
 
-class Told(NamedTuple):
-    """What one span tells; `judged` is the episode that a late verdict is about."""
+class Job(NamedTuple):
+    """What a span tells of the job that it is."""
 
-    texts: list[Text]
-    facts: set[tuple[str, str]]
+    job_id: str
+    name: str | None
+    planned: int | None
+
+
+@dataclass(slots=True)
+class Told:
+    """What one span tells.
+
+    `judged` is the episode that a late verdict is about, `tool` the tool that was
+    called, which may have `failed`.
+    """
+
+    texts: list[Text] = field(default_factory=list)
+    facts: set[tuple[str, str]] = field(default_factory=set)
     judged: bytes | None = None
+    tool: str | None = None
+    failed: bool = False
+    job: Job | None = None
 
 
-NOTHING = Told([], set())
+NOTHING = Told()
 
 
 def told_by(
@@ -57,18 +77,15 @@ def told_by(
     if not whole and status != _ERROR and not any(mark in body for mark in _MARKS):
         return NOTHING
     span = decode_span(body)
-    told = Told([], set(), _judged(span.attributes))
+    told = Told(judged=_judged(span.attributes), job=_job(span.attributes))
     _add_errors(told, span, status)
-    _add_tool(told, span)
+    _add_tool(told, span, status)
     _add_reward(told, span.attributes)
     if operation == semconv.OP_EVALUATE:
         _add_episode(told, span.attributes)
     if not has_conversation and foreign.is_call(span.attributes):
         _add_call(told, span)
     return told
-
-
-_MARKS = (_REWARD_MARK, _ERROR_MARK, *_FOREIGN_MARKS)
 
 
 def texts_of(message: Mapping[str, Any]) -> Iterator[Text]:
@@ -108,6 +125,21 @@ def _judged(attributes: Mapping[str, Any]) -> bytes | None:
         return None
 
 
+def _job(attributes: Mapping[str, Any]) -> Job | None:
+    job_id, planned = (
+        attributes.get(semconv.JOB_ID),
+        attributes.get(semconv.JOB_EPISODES),
+    )
+    if job_id is None or planned is None:
+        return None
+    name = attributes.get(semconv.JOB_NAME)
+    return Job(
+        str(job_id),
+        None if name is None else str(name),
+        planned if isinstance(planned, int) else None,
+    )
+
+
 def _add_fact(told: Told, kind: str, value: Any) -> None:
     if value is not None and value != "":
         told.facts.add((kind, str(value)[:_LONGEST_FACT]))
@@ -126,12 +158,15 @@ def _add_errors(told: Told, span: Decoded, status: int) -> None:
         told.texts.extend(_text("errors", None, span.status_message))
 
 
-def _add_tool(told: Told, span: Decoded) -> None:
+def _add_tool(told: Told, span: Decoded, status: int) -> None:
     tool = foreign.tool_of(span.attributes)
     if tool is None:
         return
+    told.tool = tool.name[:_LONGEST_FACT]
+    attributes = span.attributes
+    told.failed = bool(attributes.get(semconv.TOOL_ERROR)) or status == _ERROR
     _add_fact(told, "tool", tool.name)
-    if span.attributes.get(semconv.TOOL_ERROR) or semconv.ERROR_TYPE in span.attributes:
+    if told.failed:
         _add_fact(told, "failed", tool.name)
     if tool.arguments is not None:
         asked = _asked(tool.name, tool.arguments)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hudtrace.index import Index
-from hudtrace.index.conditions import ERROR, Condition, condition
+from hudtrace.index.chosen import chosen
+from hudtrace.index.conditions import ERROR, condition
 from hudtrace.index.filters import Filter
 from hudtrace.index.running import running
 
-MOST_COUNTED = 10_000
 _MOST_VALUES = 50
 _LABELS = {
     "status": "Status",
@@ -56,31 +55,14 @@ def facets(index: Index, filter_: Filter) -> list[Facet]:
     own = {term.field for term in filter_.terms}
     found: dict[str, Facet] = {}
     shared = [key for key in _LABELS if key not in own]
-    with _narrowed(index.db, condition(filter_, alive)) as capped:
+    with chosen(index.db, condition(filter_, alive)) as capped:
         for key in shared:
             found[key] = _facet(index.db, key, alive, capped)
     for key in _LABELS.keys() - set(shared):
         where = condition(filter_.leaving_out(key), alive)
-        with _narrowed(index.db, where) as capped:
+        with chosen(index.db, where) as capped:
             found[key] = _facet(index.db, key, alive, capped)
     return [found[key] for key in _LABELS if found[key].values]
-
-
-@contextmanager
-def _narrowed(db: sqlite3.Connection, where: Condition) -> Iterator[bool]:
-    """Keep the newest episodes in a table `chosen`; yield whether there are more."""
-    # The table is of this connection alone, and in memory.
-    db.execute("CREATE TEMP TABLE IF NOT EXISTS chosen (trace INTEGER PRIMARY KEY)")
-    db.execute(
-        f"INSERT INTO temp.chosen SELECT e.trace FROM listed AS e WHERE {where.sql} "
-        f"ORDER BY e.start DESC LIMIT ?",
-        (*where.values, MOST_COUNTED + 1),
-    )
-    try:
-        (many,) = db.execute("SELECT count(*) FROM temp.chosen").fetchone()
-        yield many > MOST_COUNTED
-    finally:
-        db.execute("DELETE FROM temp.chosen")
 
 
 def _facet(
@@ -98,7 +80,7 @@ def _facet(
             f"GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT ?",
             (_MOST_VALUES,),
         ).fetchall()
-    values = [(value, min(many, MOST_COUNTED), capped) for value, many in rows]
+    values = [(value, many, capped) for value, many in rows]
     return Facet(key, _LABELS[key], values)
 
 

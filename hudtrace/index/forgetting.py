@@ -12,7 +12,16 @@ _THERE = (
     "UNION SELECT trace_id FROM spans WHERE trace_id IN ({0}) "
     "UNION SELECT trace_id FROM open_spans WHERE trace_id IN ({0})"
 )
-_OWN_TABLES = ("trace_services", "trace_operations", "trace_facts", "trace_texts")
+_OF_A_TRACE = (
+    "trace_services",
+    "trace_operations",
+    "trace_facts",
+    "trace_tools",
+    "trace_texts",
+    "heads",
+    "jobs",
+    "listed",
+)
 
 
 def forget(index: sqlite3.Connection, store: sqlite3.Connection) -> int:
@@ -61,7 +70,7 @@ def _delete(index: sqlite3.Connection, numbers: Sequence[int]) -> None:
                 numbers,
             )
         ]
-        for table in (*_OWN_TABLES, "heads", "listed"):
+        for table in _OF_A_TRACE:
             index.execute(f"DELETE FROM {table} WHERE trace IN ({marks})", numbers)
         index.execute(f"DELETE FROM traces WHERE id IN ({marks})", numbers)
         _delete_unused(index, texts)

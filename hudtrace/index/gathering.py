@@ -5,11 +5,12 @@ from __future__ import annotations
 import sqlite3
 from typing import NamedTuple
 
-from hudtrace.index.content import Text, told_by
+from hudtrace import semconv
+from hudtrace.index.content import Job, Text, told_by
 from hudtrace.index.copying import numbers_of
 from hudtrace.index.speech import Speech
 from hudtrace.index.wording import Wording
-from hudtrace.store.services import service_of
+from hudtrace.store.services import MISSING, service_of
 
 _ERROR = 2
 _ROOT = -1
@@ -27,6 +28,17 @@ INSERT INTO trace_services VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (service, trace) DO UPDATE SET
  start = min(start, excluded.start), end = max(end, excluded.end),
  spans = spans + excluded.spans, errors = errors + excluded.errors
+"""
+
+
+_MERGE_TOOL = """
+INSERT INTO trace_tools VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (tool, trace) DO UPDATE SET
+ calls = calls + excluded.calls, failed = failed + excluded.failed,
+ took = took + excluded.took, longest = max(longest, excluded.longest)
+"""
+_MERGE_JOB = """
+INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (job_id) DO UPDATE SET
+ start = min(start, excluded.start), end = coalesce(excluded.end, end)
 """
 
 
@@ -66,6 +78,19 @@ class _Sum:
             self.name, self.service, self.named_at = row.name, service, named_at
 
 
+class _Calls:
+    """Calls of one tool in one trace."""
+
+    def __init__(self) -> None:
+        self.calls = self.failed = self.took = self.longest = 0
+
+    def add(self, took: int, *, failed: bool) -> None:
+        self.calls += 1
+        self.failed += failed
+        self.took += took
+        self.longest = max(self.longest, took)
+
+
 class Gathering:
     """What spans of one transaction tell, until `write` writes it."""
 
@@ -78,6 +103,8 @@ class Gathering:
         self._facts: set[tuple[bytes, str, str]] = set()
         self._texts: list[tuple[bytes, bytes, Text]] = []
         self._calls: list[SpanRow] = []
+        self._tools: dict[tuple[bytes, str], _Calls] = {}
+        self._jobs: list[tuple[SpanRow, Job]] = []
 
     def add(self, row: SpanRow) -> None:
         """Take in one span."""
@@ -90,6 +117,11 @@ class Gathering:
         told = told_by(
             row.body, row.status, row.operation, has_conversation=row.node is not None
         )
+        if told.tool is not None:
+            calls = self._tools.setdefault((row.trace_id, told.tool), _Calls())
+            calls.add(max(0, row.end - row.start), failed=told.failed)
+        if told.job is not None:
+            self._jobs.append((row, told.job))
         about = told.judged or row.trace_id
         self._facts.update((about, *fact) for fact in told.facts)
         if row.model is not None:
@@ -112,6 +144,7 @@ class Gathering:
         numbers = numbers_of(index, self._traces.keys() | judged)
         self._write_services(numbers)
         self._write_facts(numbers)
+        self._write_jobs(numbers)
         wording = Wording(index)
         for key, span_id, text in self._texts:
             if key in numbers:
@@ -164,6 +197,28 @@ class Gathering:
                 if key in numbers
             ],
         )
+        self._index.executemany(
+            _MERGE_TOOL,
+            [
+                (
+                    known["tool", name],
+                    numbers[key],
+                    s.calls,
+                    s.failed,
+                    s.took,
+                    s.longest,
+                )
+                for (key, name), s in self._tools.items()
+            ],
+        )
+
+    def _write_jobs(self, numbers: dict[bytes, int]) -> None:
+        for row, job in self._jobs:
+            end = row.end if row.name == semconv.SPAN_JOB else None
+            number = numbers[row.trace_id]
+            self._index.execute(
+                _MERGE_JOB, (job.job_id, number, job.name, job.planned, row.start, end)
+            )
 
     def _service(self, source: int) -> str:
         if source not in self._services:
@@ -197,5 +252,8 @@ def _service_of(store: sqlite3.Connection, source: int) -> str:
     row = store.execute(
         "SELECT resource FROM sources WHERE id = ?", (source,)
     ).fetchone()
-    resource = ResourceSpans() if row is None else ResourceSpans.FromString(row[0])
-    return service_of(resource.resource)
+    return (
+        MISSING
+        if row is None
+        else service_of(ResourceSpans.FromString(row[0]).resource)
+    )

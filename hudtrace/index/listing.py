@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import sqlite3
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hudtrace.index import Index
+from hudtrace.index import Index, cursors
 from hudtrace.index.conditions import Condition, condition
 from hudtrace.index.copying import numbers_of
 from hudtrace.index.facets import facets as facets
@@ -130,7 +126,7 @@ def episodes(
         return Page([], 0, total_capped=False, cursor=None)
     where = condition(filter_, running(index.db))
     total, capped = count(index.db, where)
-    behind = Condition("1") if cursor is None else order.after(*_read(cursor, sort))
+    behind = Condition("1") if cursor is None else _behind(order, cursor, sort)
     found = index.db.execute(
         f"SELECT e.trace, e.{order.column}, lower(hex(t.trace_id)) FROM listed AS e "
         f"JOIN traces AS t ON t.id = e.trace WHERE ({where.sql}) AND ({behind.sql}) "
@@ -139,7 +135,8 @@ def episodes(
     ).fetchall()
     shown = found[:limit]
     rows = queries.episodes_of(index.db, [row[2] for row in shown])
-    following = _written(sort, *shown[-1][:2]) if len(found) > limit and shown else None
+    more = len(found) > limit and bool(shown)
+    following = cursors.written(f"episodes {sort}", *shown[-1][:2]) if more else None
     return Page(rows, total, capped, following)
 
 
@@ -184,6 +181,11 @@ def count(db: sqlite3.Connection, where: Condition) -> tuple[int, bool]:
     return min(found, MOST_COUNTED), found > MOST_COUNTED
 
 
+def _behind(order: Order, cursor: str, sort: str) -> Condition:
+    trace, value = cursors.read(cursor, f"episodes {sort}", 2)
+    return order.after(value, trace)
+
+
 def _both(one: Condition, other: Condition) -> Condition:
     return Condition(f"({one.sql}) AND ({other.sql})", [*one.values, *other.values])
 
@@ -197,29 +199,3 @@ def _first(db: sqlite3.Connection, where: Condition, order: str) -> str | None:
         return None
     (key,) = db.execute("SELECT trace_id FROM traces WHERE id = ?", row).fetchone()
     return str(key.hex())
-
-
-def _written(sort: str, trace: int, value: Any) -> str:
-    text = json.dumps([sort, value, trace])
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-
-def _read(cursor: str, sort: str) -> Sequence[Any]:
-    try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        of, value, trace = json.loads(base64.urlsafe_b64decode(padded))
-    except (ValueError, TypeError, binascii.Error, RecursionError):
-        raise ValueError("the cursor is none that a page of this list gave") from None
-    if of != sort or not isinstance(trace, int) or not _is_storable(value, trace):
-        raise ValueError("the cursor is of a list in another order")
-    return value, trace
-
-
-def _is_storable(*values: Any) -> bool:
-    """Say whether SQLite takes *values*."""
-    return all(
-        value is None
-        or isinstance(value, str | float)
-        or (isinstance(value, int) and -(2**63) <= value < 2**63)
-        for value in values
-    )

@@ -94,6 +94,27 @@ CREATE TABLE trace_facts (
 ) WITHOUT ROWID;
 CREATE INDEX trace_facts_by_trace ON trace_facts (trace);
 
+CREATE TABLE trace_tools (      -- calls of a tool (a fact) in a trace, in ns
+    tool INTEGER NOT NULL,
+    trace INTEGER NOT NULL,
+    calls INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    took INTEGER NOT NULL,
+    longest INTEGER NOT NULL,
+    PRIMARY KEY (tool, trace)
+) WITHOUT ROWID;
+CREATE INDEX trace_tools_by_trace ON trace_tools (trace);
+
+CREATE TABLE jobs (             -- what a job's own trace says of it
+    job_id TEXT PRIMARY KEY,
+    trace INTEGER NOT NULL,
+    name TEXT,
+    planned INTEGER,            -- how many episodes it is to have
+    start INTEGER NOT NULL,
+    end INTEGER                 -- null until it has ended
+) WITHOUT ROWID;
+CREATE INDEX jobs_by_trace ON jobs (trace);
+
 CREATE TABLE texts (            -- each once, however many traces have it
     id INTEGER PRIMARY KEY,
     hash BLOB NOT NULL UNIQUE,

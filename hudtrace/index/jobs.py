@@ -1,0 +1,292 @@
+"""Jobs: how each went, and how it went with each of its tasks."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hudtrace.index import Index, cursors
+from hudtrace.index.conditions import Condition
+from hudtrace.index.figures import Summary, summed_up
+from hudtrace.index.running import running
+from hudtrace.store import queries
+
+_MOST_TOOLS = 20
+_ALL = (
+    "SELECT job_id, min(start) AS began FROM ("
+    "SELECT job_id, start FROM listed WHERE job_id IS NOT NULL "
+    "UNION ALL SELECT job_id, start FROM jobs) GROUP BY job_id"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """One task of a job and its repeats; `n` are those that have ended.
+
+    `pass_1` and `pass_k` estimate how often one and *k* tries have a passing one, where
+    a try without a reward has not passed. `rewards` and `trace_ids` are in the order in
+    which the tries began, those that still run included.
+    """
+
+    task_id: str
+    label: str
+    n: int
+    graded: int
+    mean: float | None
+    stderr: float | None
+    min: float | None
+    max: float | None
+    k: int
+    pass_1: float | None
+    pass_k: float | None
+    rewards: list[float | None]
+    trace_ids: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolView:
+    """The calls of one tool; `seconds` together, and of the `slowest` one."""
+
+    name: str
+    calls: int
+    failed: int
+    seconds: float
+    slowest: float
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """One job; `figures` has its reward and what it used.
+
+    `reward_stderr` takes repeats of a task as one cluster. `episodes` is how many there
+    are to be, as far as it is known. `trace_id` is the trace of the job itself. What
+    is below `models` is there only for a single job.
+    """
+
+    job_id: str
+    name: str | None
+    trace_id: str | None
+    started: int
+    ended: int | None
+    episodes: int
+    done: int
+    running: int
+    reward_mean: float | None
+    reward_stderr: float | None
+    figures: Summary
+    envs: list[str]
+    models: list[str]
+    k: int = 1
+    pass_1: float | None = None
+    pass_k: float | None = None
+    tasks: list[TaskView] = field(default_factory=list)
+    tools: list[ToolView] = field(default_factory=list)
+    error_kinds: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def errors(self) -> int:
+        """How many episodes have failed."""
+        return self.figures.errors
+
+
+@dataclass(frozen=True, slots=True)
+class Jobs:
+    """Some jobs, the newest first; `cursor` asks for those after them."""
+
+    rows: list[JobView]
+    cursor: str | None
+
+
+def jobs(index: Index, limit: int = 100, cursor: str | None = None) -> Jobs:
+    """Return the newest jobs. Raises ValueError for a cursor that there is not."""
+    behind, values = "1", list[Any]()
+    if cursor is not None:
+        behind, values = "(began, job_id) < (?, ?)", cursors.read(cursor, "jobs", 2)
+    found = index.db.execute(
+        f"SELECT job_id, began FROM ({_ALL}) WHERE {behind} "
+        f"ORDER BY began DESC, job_id DESC LIMIT ?",
+        (*values, limit + 1),
+    ).fetchall()
+    alive = running(index.db)
+    rows = [_view(index, job_id, began, alive) for job_id, began in found[:limit]]
+    more = len(found) > limit
+    last = found[limit - 1] if more else None
+    return Jobs(rows, cursors.written("jobs", last[1], last[0]) if last else None)
+
+
+def job(index: Index, job_id: str) -> JobView | None:
+    """Return everything about one job, None if there is none of that id."""
+    row = index.db.execute(
+        "SELECT min(start) FROM (SELECT start FROM listed WHERE job_id = ?1 "
+        "UNION ALL SELECT start FROM jobs WHERE job_id = ?1)",
+        (job_id,),
+    ).fetchone()
+    if row[0] is None:
+        return None
+    found = tasks(index, job_id)
+    k = min((task.n for task in found if task.n), default=1)
+    return _view(
+        index,
+        job_id,
+        row[0],
+        running(index.db),
+        k=k,
+        pass_1=_mean([task.pass_1 for task in found]),
+        pass_k=_mean([_chance(_passed(task), task.n, k) for task in found if task.n]),
+        tasks=found,
+        tools=_tools(index, job_id),
+        error_kinds=_error_kinds(index, job_id),
+    )
+
+
+def tasks(index: Index, job_id: str) -> list[TaskView]:
+    """Return the tasks of a job, in the order in which they began."""
+    rows = index.db.execute(
+        "SELECT coalesce(e.task_id, e.env || ':' || e.scenario, ''), "
+        "lower(hex(t.trace_id)), e.reward, e.end IS NOT NULL FROM listed AS e "
+        "JOIN traces AS t ON t.id = e.trace WHERE e.job_id = ? ORDER BY e.start, e.trace",
+        (job_id,),
+    ).fetchall()
+    by_task: dict[str, list[tuple[str, float | None, bool]]] = {}
+    for task_id, *episode in rows:
+        by_task.setdefault(task_id, []).append(tuple(episode))
+    firsts = [episodes[0][0] for episodes in by_task.values()]
+    labels = {e.trace_id: e.label for e in _episodes_of(index, firsts)}
+    return [
+        _task(task_id, labels.get(episodes[0][0], task_id), episodes)
+        for task_id, episodes in by_task.items()
+    ]
+
+
+def _episodes_of(index: Index, keys: Sequence[str]) -> list[queries.Episode]:
+    found = []
+    for start in range(0, len(keys), 1000):
+        found += queries.episodes_of(index.db, keys[start : start + 1000])
+    return found
+
+
+def _task(
+    task_id: str, label: str, episodes: Sequence[tuple[str, float | None, bool]]
+) -> TaskView:
+    graded = [reward for _, reward, _ in episodes if reward is not None]
+    n = sum(ended for *_, ended in episodes)
+    passed = sum(reward >= 1 for reward in graded)
+    deviation = statistics.stdev(graded) if len(graded) > 1 else None
+    return TaskView(
+        task_id=task_id,
+        label=label,
+        n=n,
+        graded=len(graded),
+        mean=_mean(graded),
+        stderr=None if deviation is None else deviation / math.sqrt(len(graded)),
+        min=min(graded, default=None),
+        max=max(graded, default=None),
+        k=n,
+        pass_1=_chance(passed, n, 1),
+        pass_k=_chance(passed, n, n),
+        rewards=[reward for _, reward, _ in episodes],
+        trace_ids=[trace_id for trace_id, *_ in episodes],
+    )
+
+
+def _passed(task: TaskView) -> int:
+    return sum(reward is not None and reward >= 1 for reward in task.rewards)
+
+
+def _chance(passed: int, n: int, k: int) -> float | None:
+    """Return the unbiased estimate that one of *k* of *n* tries passes."""
+    if not 1 <= k <= n:
+        return None
+    return 1.0 - math.comb(max(0, n - passed), k) / math.comb(n, k)
+
+
+def _view(
+    index: Index, job_id: str, began: int, alive: Sequence[int], **more: Any
+) -> JobView:
+    db = index.db
+    figures = summed_up(db, Condition("e.job_id = ?", [job_id]), alive)
+    own = db.execute(
+        "SELECT j.name, lower(hex(t.trace_id)), j.planned, j.end FROM jobs AS j "
+        "JOIN traces AS t ON t.id = j.trace WHERE j.job_id = ?",
+        (job_id,),
+    ).fetchone()
+    name, trace_id, planned, ended = own or (None, None, None, None)
+    done, last = db.execute(
+        "SELECT count(end), max(end) FROM listed WHERE job_id = ?", (job_id,)
+    ).fetchone()
+    runs = figures.outcomes.get("running", 0)
+    return JobView(
+        job_id=job_id,
+        name=name,
+        trace_id=trace_id,
+        started=began,
+        ended=ended if ended is not None else (None if runs else last),
+        episodes=max(planned or 0, figures.count),
+        done=done,
+        running=runs,
+        reward_mean=figures.reward_mean,
+        reward_stderr=_clustered_stderr(index, job_id),
+        figures=figures,
+        envs=_distinct(index, "env", job_id),
+        models=_distinct(index, "model", job_id),
+        **more,
+    )
+
+
+def _clustered_stderr(index: Index, job_id: str) -> float | None:
+    """Return the standard error of the mean reward, with each task as a cluster."""
+    clusters = index.db.execute(
+        "SELECT count(reward), total(reward) FROM listed "
+        "WHERE job_id = ? AND reward IS NOT NULL "
+        "GROUP BY coalesce(task_id, env || ':' || scenario, '')",
+        (job_id,),
+    ).fetchall()
+    if len(clusters) < 2:
+        return None
+    many = int(sum(n for n, _ in clusters))
+    mean = float(sum(rewards for _, rewards in clusters)) / many
+    squares = math.fsum((rewards - n * mean) ** 2 for n, rewards in clusters)
+    return math.sqrt(squares * len(clusters) / (len(clusters) - 1)) / many
+
+
+def _distinct(index: Index, column: str, job_id: str) -> list[str]:
+    rows = index.db.execute(
+        f"SELECT {column}, count(*) FROM listed WHERE job_id = ? "
+        f"AND {column} IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 10",
+        (job_id,),
+    )
+    return [value for value, _ in rows]
+
+
+def _tools(index: Index, job_id: str) -> list[ToolView]:
+    rows = index.db.execute(
+        "SELECT f.value, sum(c.calls), sum(c.failed), sum(c.took), max(c.longest) "
+        "FROM listed AS e CROSS JOIN trace_tools AS c ON c.trace = e.trace "
+        "CROSS JOIN facts AS f ON f.id = c.tool WHERE e.job_id = ? "
+        "GROUP BY f.id ORDER BY 4 DESC LIMIT ?",
+        (job_id, _MOST_TOOLS),
+    )
+    return [
+        ToolView(name, calls, failed, took / 1e9, longest / 1e9)
+        for name, calls, failed, took, longest in rows
+    ]
+
+
+def _error_kinds(index: Index, job_id: str) -> dict[str, int]:
+    return dict(
+        index.db.execute(
+            "SELECT f.value, count(*) FROM listed AS e "
+            "CROSS JOIN trace_facts AS t ON t.trace = e.trace "
+            "CROSS JOIN facts AS f ON f.id = t.fact "
+            "WHERE e.job_id = ? AND f.kind = 'error' GROUP BY f.id ORDER BY 2 DESC, 1",
+            (job_id,),
+        ).fetchall()
+    )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if known else None

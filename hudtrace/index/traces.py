@@ -1,0 +1,145 @@
+"""All traces, those of other programs too; their services and operations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from hudtrace.index import Index, cursors
+
+
+class TraceRow(NamedTuple):
+    """One trace; times in unix ns, `end` None until a span of it has ended.
+
+    `name` and `service` are those of its root, or of its first span.
+    """
+
+    trace_id: str
+    service: str | None
+    name: str | None
+    start: int
+    end: int | None
+    spans: int
+    errors: int
+    episode: bool
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took."""
+        return None if self.end is None else (self.end - self.start) / 1e9
+
+
+class Operation(NamedTuple):
+    """What a service does; `kind` is that of OTLP: 1 internal, 2 server, 3 client."""
+
+    name: str
+    kind: int
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """Some traces, the newest first; `cursor` asks for those after them."""
+
+    rows: list[TraceRow]
+    cursor: str | None
+
+
+COLUMNS = (
+    "lower(hex(t.trace_id)), t.service, t.name, t.start, t.end, t.spans, t.errors, "
+    "EXISTS (SELECT 1 FROM listed WHERE trace = t.id)"
+)
+
+
+def traces(
+    index: Index,
+    service: str | None = None,
+    name: str | None = None,
+    *,
+    errors: bool = False,
+    start: int | None = None,
+    end: int | None = None,
+    min_duration: int | None = None,
+    max_duration: int | None = None,
+    limit: int = 100,
+    cursor: str | None = None,
+) -> Traces:
+    """Return the newest traces that have spans of *service*, or of that *name*.
+
+    They begin between *start* and *end*; durations are of the whole trace; all in ns.
+    Raises ValueError for a cursor that there is not.
+    """
+    asked: list[tuple[str, Any]] = [
+        ("t.start >= ?", start),
+        ("t.start <= ?", end),
+        ("t.end - t.start >= ?", min_duration),
+        ("t.end - t.start <= ?", max_duration),
+        (_OF_SERVICE, service),
+    ]
+    where = [sql for sql, value in asked if value is not None]
+    values = [value for _, value in asked if value is not None]
+    if errors:
+        where.append("t.errors > 0")
+    if name is not None:
+        keys = _operations_of(index, name, service)
+        where.append(_OF_OPERATION.format(",".join("?" * len(keys))))
+        values += keys
+    if cursor is not None:
+        where.append("(t.start, t.id) < (?, ?)")
+        values += cursors.read(cursor, "traces", 2)
+    found = index.db.execute(
+        f"SELECT t.id, {COLUMNS} FROM traces AS t "
+        f"WHERE {' AND '.join(where) or '1'} ORDER BY t.start DESC, t.id DESC LIMIT ?",
+        (*values, limit + 1),
+    ).fetchall()
+    rows = [_row(row[1:]) for row in found[:limit]]
+    last = found[limit - 1] if len(found) > limit else None
+    return Traces(rows, cursors.written("traces", last[4], last[0]) if last else None)
+
+
+_OF_SERVICE = (
+    "EXISTS (SELECT 1 FROM trace_services AS own WHERE own.trace = t.id "
+    "AND own.service = (SELECT id FROM services WHERE name = ?))"
+)
+_OF_OPERATION = (
+    "EXISTS (SELECT 1 FROM trace_operations AS done "
+    "WHERE done.operation IN ({}) AND done.trace = t.id)"
+)
+
+
+def traces_of(index: Index, numbers: list[int]) -> dict[int, TraceRow]:
+    """Return traces by the numbers that the index has given them."""
+    marks = ",".join("?" * len(numbers))
+    rows = index.db.execute(
+        f"SELECT t.id, {COLUMNS} FROM traces AS t WHERE t.id IN ({marks})", numbers
+    )
+    return {row[0]: _row(row[1:]) for row in rows}
+
+
+def services(index: Index) -> list[str]:
+    """Return the names of all services."""
+    rows = index.db.execute("SELECT name FROM services ORDER BY name")
+    return [name for (name,) in rows]
+
+
+def operations(index: Index, service: str) -> list[Operation]:
+    """Return what spans of *service* are called, and of which kind they are."""
+    rows = index.db.execute(
+        "SELECT name, kind FROM operations "
+        "WHERE service = (SELECT id FROM services WHERE name = ?) ORDER BY name, kind",
+        (service,),
+    )
+    return [Operation(*row) for row in rows]
+
+
+def _operations_of(index: Index, name: str, service: str | None) -> list[int]:
+    rows = index.db.execute(
+        "SELECT id FROM operations WHERE service IN "
+        "(SELECT id FROM services WHERE ?1 IS NULL OR name = ?1) AND name = ?2",
+        (service, name),
+    )
+    return [key for (key,) in rows]
+
+
+def _row(row: tuple[Any, ...]) -> TraceRow:
+    *columns, episode = row
+    return TraceRow._make((*columns, bool(episode)))
