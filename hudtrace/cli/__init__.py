@@ -21,6 +21,10 @@ COMMANDS = {
     ),
     "ls": ("listing", "list the newest episodes"),
     "show": ("show", "show an episode: its span tree and its conversation"),
+    "diff": ("diffing", "show how two episodes differ"),
+    "tail": ("tail", "print what evals do, a line each, while they do it"),
+    "open": ("addresses", "open an episode or a job in the browser"),
+    "url": ("addresses", "print the address of an episode or a job"),
     "view": ("view", "show every trace in the browser, live, and receive more"),
     "export": ("exporting", "write an episode or a job for other programs, or to read"),
     "import": ("importing", "add traces from files: OTLP, Jaeger, our own exports"),
@@ -33,6 +37,7 @@ COMMANDS = {
         "doctor",
         "say what is installed, configured and reachable, and what is not",
     ),
+    "completion": ("completion", "print what makes a shell complete these commands"),
     "serve": ("serve", "serve the scenarios of an environment over HTTP and MCP"),
     "model-server": (
         "model_server",

@@ -12,7 +12,8 @@ from typing import Any
 
 from hudtrace import settings
 from hudtrace.cli import text
-from hudtrace.cli.show import tree_text, where_to_look
+from hudtrace.cli.addresses import where_to_look
+from hudtrace.cli.timeline import tree_text
 from hudtrace.comparison import Difference, Summary, difference, summarize
 from hudtrace.errors import ConfigurationError, MissingExtra
 from hudtrace.evaluation import eval as hud_eval

@@ -11,6 +11,7 @@ from hudtrace import settings
 from hudtrace.cli import text
 from hudtrace.errors import ConfigurationError
 from hudtrace.store import queries
+from hudtrace.store.queries import StoredSpan
 from hudtrace.store.store import read_only
 
 
@@ -73,3 +74,41 @@ def find(db: sqlite3.Connection, wanted: str) -> str:
             f"{wanted!r} begins more than one trace ({some}, …); give more digits"
         )
     return found[0]
+
+
+def find_span(db: sqlite3.Connection, trace_id: str, wanted: str) -> StoredSpan:
+    """Return the one span of a trace whose id begins with *wanted*.
+
+    Raises `ConfigurationError` if there is none, or more than one.
+    """
+    spans = queries.spans(db, trace_id)
+    found = [span for span in spans if wanted and span.span_id.startswith(wanted)]
+    if not found:
+        raise ConfigurationError(
+            f"no span of {trace_id[:12]} begins with {wanted!r}; there are {len(spans)}"
+        )
+    if len(found) > 1:
+        some = ", ".join(span.span_id for span in found[:4])
+        raise ConfigurationError(
+            f"{wanted!r} begins more than one span ({some}, …); give more digits"
+        )
+    return found[0]
+
+
+def find_job(db: sqlite3.Connection, wanted: str) -> str | None:
+    """Return the one job whose id is, or begins with, *wanted*; None if there is none.
+
+    Raises `ConfigurationError` if there is more than one.
+    """
+    rows = db.execute(
+        "SELECT DISTINCT job_id FROM episodes WHERE job_id >= ? AND job_id < ? LIMIT 6",
+        (wanted, f"{wanted}\U0010ffff"),
+    )
+    found = [str(job_id) for (job_id,) in rows]
+    if wanted in found:
+        return wanted
+    if len(found) > 1:
+        raise ConfigurationError(
+            f"{wanted!r} begins more than one job ({', '.join(found[:4])}, …)"
+        )
+    return found[0] if found else None

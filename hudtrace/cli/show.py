@@ -5,20 +5,18 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import socket
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
-from hudtrace import semconv, settings
 from hudtrace.cli import text
-from hudtrace.cli.reading import find, opened
-from hudtrace.messages import Message, named, response_text
-from hudtrace.runtime import DEFAULT_TRACE_URL
+from hudtrace.cli.addresses import where_to_look
+from hudtrace.cli.chat import chat_lines, history_lines
+from hudtrace.cli.reading import find, find_span, opened
+from hudtrace.cli.timeline import timeline_text, tree_text
 from hudtrace.store import queries
 from hudtrace.store.queries import StoredSpan
-from hudtrace.tree import describe, draw
+from hudtrace.tree import describe
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -26,61 +24,62 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "trace", help="trace id, or its first digits; 'last' for the newest"
     )
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--chat", action="store_true", help="only the conversation")
+    shown.add_argument(
+        "--timeline", action="store_true", help="only the spans, along a line of time"
+    )
+    shown.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--span", metavar="ID", help="only this span, and all it holds")
     parser.add_argument("--full", action="store_true", help="do not shorten texts")
     parser.add_argument("--store", help="path of the store")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.set_defaults(
-        run=lambda o: run(o.store, o.trace, full=o.full, as_json=o.json)
-    )
+    parser.set_defaults(run=run)
 
 
-def run(store: str | None, wanted: str, *, full: bool, as_json: bool) -> int:
-    """Print the episode; return the exit code."""
-    with opened(store) as db:
-        trace_id = find(db, wanted)
-        if as_json:
+def run(options: argparse.Namespace) -> int:
+    """Print the episode, or one of its spans; return the exit code."""
+    with opened(options.store) as db:
+        trace_id = find(db, options.trace)
+        if options.span is not None:
+            span = find_span(db, trace_id, options.span)
+            if options.json:
+                print(json.dumps(_span_data(db, span), default=_plain))
+            else:
+                _print(span_lines(db, span, full=options.full))
+        elif options.json:
             print(json.dumps(_as_data(db, trace_id), default=_plain))
         else:
-            print(episode_text(db, trace_id, full=full))
+            _print(_lines(db, trace_id, options))
     return 0
 
 
-def episode_text(db: sqlite3.Connection, trace_id: str, *, full: bool = False) -> str:
-    """Return everything about an episode as text."""
-    spans = queries.spans(db, trace_id)
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(text.visible(line))
+
+
+def _lines(
+    db: sqlite3.Connection, trace_id: str, options: argparse.Namespace
+) -> Iterator[str]:
+    """Return what was asked for of an episode: all, its conversation, or its spans."""
     head = _head(queries.episode(db, trace_id), queries.verdicts(db, trace_id))
-    parts = [*map(text.one_line, head), "", tree_text(spans, full=full)]
-    chats = [span for span in spans if span.node is not None and _is_agent(span)]
-    if chats:
-        conversation = queries.conversation(db, chats[-1])
-        if conversation is not None:
-            messages = [*conversation.input, *conversation.output]
-            parts += ["", *_conversation(messages, full=full)]
-    parts += ["", where_to_look(trace_id)]
-    return text.visible("\n".join(parts))
-
-
-def tree_text(spans: Sequence[StoredSpan], *, full: bool = False) -> str:
-    """Return the span tree, with durations, tool results, and what the grader read."""
-    read = {
-        link.span_id
-        for span in spans
-        for link in span.links
-        if link.attributes.get(semconv.LINK_KIND) == "read"
-    }
-    width = 10_000 if full else max(40, text.screen_width() - 40)
-    return draw(spans, lambda span: _line(span, read, width))
-
-
-def where_to_look(trace_id: str) -> str:
-    """Return where the trace can be opened, and how, if nothing answers there."""
-    template = settings.load().trace_url or DEFAULT_TRACE_URL
-    url = template.replace("{trace_id}", trace_id)
-    if template == DEFAULT_TRACE_URL and not _answers(url):
-        return (
-            f"trace  {url}\n       (nothing listens there yet: {text.command('view')})"
+    yield from map(text.one_line, head)
+    if not options.chat:
+        spans = queries.spans(db, trace_id)
+        yield ""
+        yield (
+            timeline_text(spans)
+            if options.timeline
+            else tree_text(spans, full=options.full)
         )
-    return f"trace  {url}"
+    if not options.timeline:
+        chat = chat_lines(db, trace_id, full=options.full)
+        for number, line in enumerate(chat):
+            if number == 0:
+                yield ""
+            yield line
+    yield ""
+    yield where_to_look(trace_id)
 
 
 def _head(episode: Any, verdicts: Sequence[queries.Verdict]) -> list[str]:
@@ -107,60 +106,42 @@ def _head(episode: Any, verdicts: Sequence[queries.Verdict]) -> list[str]:
     return lines
 
 
-def _line(span: StoredSpan, read: set[str], width: int) -> str:
-    line = describe(span)
-    if span.end is None:
-        line += f"  [{span.state}]"
-    else:
-        line += f"  {text.duration((span.end - span.start) / 1e9)}"
-    attributes = span.attributes
-    tokens = attributes.get(semconv.USAGE_INPUT)
-    if tokens is not None and attributes.get(semconv.OPERATION) == semconv.OP_CHAT:
-        line += f"  {tokens}+{attributes.get(semconv.USAGE_OUTPUT, 0)} tokens"
-    result = attributes.get(semconv.TOOL_CALL_RESULT)
-    if result is not None:
-        asked = attributes.get(semconv.TOOL_CALL_ARGUMENTS, "")
-        line += f"  {text.shorten(f'{asked} → {result}', width)}"
-    explanation = attributes.get(semconv.EVALUATION_EXPLANATION)
-    if explanation:
-        line += f"  {text.shorten(explanation, width)}"
-    if span.span_id in read:
-        line += "  ◀ read by the grader"
-    return line
+def span_lines(
+    db: sqlite3.Connection, span: StoredSpan, *, full: bool = False
+) -> Iterator[str]:
+    """Return all that there is of one span."""
+    width = 1_000_000 if full else max(60, text.screen_width() - 4)
+    took = None if span.end is None else (span.end - span.start) / 1e9
+    state = "error" if span.status == 2 else span.state
+    yield text.one_line(f"{describe(span)}  {state}")
+    yield f"span {span.span_id} of {span.trace_id}, below {span.parent_id or '-'}"
+    yield f"started {text.clock(span.start)}, took {text.duration(took)}"
+    if span.status_message:
+        yield text.shorten(span.status_message, width)
+    for key, value in sorted(span.attributes.items()):
+        yield f"  {text.one_line(key)} = {text.shorten(str(value), width)}"
+    for event in span.events:
+        yield f"event {text.one_line(event.name)} at {text.clock(event.timestamp)}"
+        for key, value in sorted(event.attributes.items()):
+            told = str(value) if full else text.shorten(str(value), width)
+            yield f"  {text.one_line(key)} = {told}"
+    for link in span.links:
+        told = ", ".join(f"{key}={value}" for key, value in link.attributes.items())
+        yield text.one_line(f"link to {link.span_id} of {link.trace_id}  {told}")
+    yield from history_lines(db, span.trace_id, span.span_id, full=full)
 
 
-def _conversation(messages: Sequence[Message], *, full: bool) -> list[str]:
-    width = 1_000_000 if full else max(60, text.screen_width() - 12) * 3
-    lines = []
-    for message in messages:
-        for part in message["parts"]:
-            shown = _part(part)
-            body = shown if full else text.shorten(shown, width)
-            lines.append(f"{text.one_line(message['role']):>9}  {body}")
-    return lines
-
-
-def _part(part: Any) -> str:
-    kind = part.get("type")
-    if kind == "tool_call":
-        return f"{part.get('name')}({json.dumps(part.get('arguments'), ensure_ascii=False)})"
-    if kind == "tool_call_response":
-        return f"→ {response_text(part.get('response'))}"
-    if kind in ("blob", "uri", "file"):
-        return named(part)
-    content = part.get("content")
-    return content if isinstance(content, str) else json.dumps(part, ensure_ascii=False)
+def _span_data(db: sqlite3.Connection, span: StoredSpan) -> dict[str, Any]:
+    conversation = queries.conversation(db, span)
+    data = span.to_dict()
+    if conversation is not None:
+        data["conversation"] = dataclasses.asdict(conversation)
+    return data
 
 
 def _as_data(db: sqlite3.Connection, trace_id: str) -> dict[str, Any]:
     episode = queries.episode(db, trace_id)
-    spans = []
-    for span in queries.spans(db, trace_id):
-        conversation = queries.conversation(db, span)
-        data = span.to_dict()
-        if conversation is not None:
-            data["conversation"] = dataclasses.asdict(conversation)
-        spans.append(data)
+    spans = [_span_data(db, span) for span in queries.spans(db, trace_id)]
     return {
         "episode": None if episode is None else episode.to_dict(),
         "verdicts": [dataclasses.asdict(v) for v in queries.verdicts(db, trace_id)],
@@ -168,19 +149,5 @@ def _as_data(db: sqlite3.Connection, trace_id: str) -> dict[str, Any]:
     }
 
 
-def _is_agent(span: StoredSpan) -> bool:
-    return span.attributes.get(semconv.PHASE) == semconv.PHASE_AGENT
-
-
 def _plain(value: Any) -> str:
     return value.hex() if isinstance(value, bytes) else str(value)
-
-
-def _answers(url: str) -> bool:
-    address = urlsplit(url)
-    try:
-        host, port = address.hostname or "127.0.0.1", address.port or 80
-        with socket.create_connection((host, port), timeout=0.2):
-            return True
-    except OSError:
-        return False
