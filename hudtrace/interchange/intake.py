@@ -32,6 +32,8 @@ from hudtrace.tracing.redaction import Redactor
 _PREFIXES = ("hud.", "gen_ai.")
 _OWN = "hud."
 _LATEST = 2**63 - 1  # what a column holds
+_SMALLEST_SPAN = 30  # bytes, with its ids
+_MANY = 10_000
 _NO_PARENT = (b"", bytes(8))
 _TRACE_HEX, _SPAN_HEX = re.compile("[0-9a-fA-F]{32}"), re.compile("[0-9a-fA-F]{16}")
 _REALS = frozenset({"first_reward", "cost"})
@@ -89,6 +91,10 @@ class Intake:
         Never raises for what it holds: a span that cannot be stored is refused.
         """
         taken = Taken(request.ByteSize())
+        count = _count(request)
+        if count > _MANY and count * _SMALLEST_SPAN > taken.size:
+            taken.reasons["most spans of the request have no ids"] += count
+            return taken  # a few bytes each, they would take minutes, and gigabytes
         folded: dict[Any, dict[str, Any]] = {}
         for resource_spans in request.resource_spans:
             scopes = list(resource_spans.scope_spans)
@@ -197,6 +203,14 @@ class Intake:
     def _is_clean(self, body: bytes) -> bool:
         """Say whether no text in encoded bytes has a secret in it, in one scan."""
         return self._redactor.keeps(body.decode("utf-8", "replace"))
+
+
+def _count(request: Any) -> int:
+    return sum(
+        len(scope_spans.spans)
+        for resource_spans in request.resource_spans
+        for scope_spans in resource_spans.scope_spans
+    )
 
 
 def _what_is_wrong(span: Any) -> str | None:

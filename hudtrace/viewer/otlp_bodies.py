@@ -29,7 +29,8 @@ class Body(NamedTuple):
 class Refusal(Exception):
     """Why a request is not taken; *status* is that of HTTP.
 
-    `retry_after` in seconds if it may be sent again.
+    `retry_after` in seconds if it may be sent again: then it is 503, since exporters
+    of Python before 1.45 give up at 429.
     """
 
     def __init__(self, status: int, message: str) -> None:

@@ -247,6 +247,24 @@ def test_a_gzip_bomb_is_413(receiver: Listening) -> None:
     assert (answer.status_code, status_of(answer)[0]) == (413, 8)
 
 
+@pytest.mark.parametrize("media", [PROTOBUF, JSON])
+def test_a_million_spans_of_two_bytes_are_refused_at_once(
+    receiver: Listening, media: str
+) -> None:
+    """What a small body holds many of is no reason to work for minutes."""
+    count = 1_000_000
+    data = b'{"resourceSpans":[{"scopeSpans":[{"spans":[' + b"{}," * (count - 1)
+    data += b"{}]}]}]}"
+    if media == PROTOBUF:
+        request = some_spans(0)
+        scope_spans = request.resource_spans[0].scope_spans[0]
+        scope_spans.MergeFromString(b"\x12\x00" * count)
+        data = request.SerializeToString()
+    rejected, why = partial_of(receiver.post(data, media))
+    assert (rejected, "no ids" in why) == (count, True)
+    assert receiver.count() == 0
+
+
 def test_a_body_of_unknown_length_has_the_same_limit(receiver: Listening) -> None:
     """Sent in chunks, it is refused when it has grown too large."""
 
