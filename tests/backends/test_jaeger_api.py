@@ -612,4 +612,7 @@ def test_what_jaeger_shows_can_be_imported(jaeger_and_us: Both) -> None:
     for trace_id in evals:
         theirs, _ = jaeger_and_us.ask(f"/api/traces/{trace_id}")
         again = jaeger.traces(from_jaeger(theirs))
+        for trace in (*again, *theirs["data"]):
+            for span in trace["spans"]:
+                span["warnings"] = None  # of clocks, to the ns, which are not in it
         assert same(traces_of({"data": again}), traces_of({"data": theirs["data"]}))
