@@ -6,16 +6,22 @@ from hudtrace.viewer.api import (
     diff,
     downloads,
     episodes,
+    jobs,
     messages,
+    search,
     setup,
     span,
     timeline,
     trace,
+    traces,
 )
 from hudtrace.viewer.events import CHANGES
 
 ENDPOINTS = (
     *episodes.ENDPOINTS,
+    *jobs.ENDPOINTS,
+    *traces.ENDPOINTS,
+    *search.ENDPOINTS,
     *trace.ENDPOINTS,
     *timeline.ENDPOINTS,
     *span.ENDPOINTS,
