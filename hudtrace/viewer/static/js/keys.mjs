@@ -4,7 +4,7 @@
  * a dialog is open. Two keys in a row are written "g e".
  */
 
-import { useEffect, useRef } from "./html.mjs";
+import { useLayoutEffect, useRef } from "./html.mjs";
 
 /** @type {{name: string, bindings: {current: Binding[]}}[]} */
 const scopes = [];
@@ -22,7 +22,7 @@ let timer = 0;
 export function useKeys(name, bindings) {
   const latest = useRef(bindings);
   latest.current = bindings;
-  useEffect(() => {
+  useLayoutEffect(() => {
     const scope = { name, bindings: latest };
     scopes.push(scope);
     return () => scopes.splice(scopes.indexOf(scope), 1);

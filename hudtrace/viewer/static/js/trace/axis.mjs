@@ -84,7 +84,17 @@ export function ticks(axis, low, high, wanted = 6) {
   for (let at = Math.ceil(from / step) * step; at <= to && found.length < 20; at += step) {
     found.push({ time: at, place: (placeOf(axis, at) - low) / (high - low) });
   }
-  return found.filter(({ place }) => place < 0.94);
+  return apart(found);
+}
+
+/** Without those that would be written over each other, or over the edge. */
+function apart(found) {
+  let last = -1;
+  return found.filter(({ place }) => {
+    if (place - last < 0.1 || place > 0.94) return false;
+    last = place;
+    return true;
+  });
 }
 
 function evenly(axis, low, high, wanted) {

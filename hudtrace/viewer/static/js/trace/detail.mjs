@@ -5,7 +5,7 @@ import { CopyButton, Json, Problem, RewardChip, Spinner } from "../bits.mjs";
 import { clock, count, durationNs, number } from "../format.mjs";
 import { html, useEffect, useState } from "../html.mjs";
 import { Said } from "./parts.mjs";
-import { pretty } from "./words.mjs";
+import { parsed, pretty } from "./words.mjs";
 
 const PAUSE = 60; // ms on a row before it is asked for
 
@@ -91,7 +91,7 @@ function Value({ value, onFull }) {
   if (value?.$cut) {
     return html`<${Said} text=${value.head} code=${true} /><button type="button" onClick=${onFull}>Show all ${number(value.length)} characters</button>`;
   }
-  if (typeof value === "string") return html`<${Said} text=${pretty(value)} code=${value.length > 60} />`;
+  if (typeof value === "string") return html`<${Said} text=${pretty(value)} code=${value.length > 60 || parsed(value) !== undefined} />`;
   if (value !== null && typeof value === "object") return html`<${Json} value=${value} />`;
   return html`<span class="said">${String(value)}</span>`;
 }

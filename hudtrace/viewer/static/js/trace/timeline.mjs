@@ -1,6 +1,6 @@
 /** The timeline: its axis, zoom and kinds of spans are in the URL, what is folded is not. */
 
-import { html, useCallback, useMemo, useState } from "../html.mjs";
+import { html, useCallback, useEffect, useMemo, useState } from "../html.mjs";
 import { moved, placeOf, timeAt, timeAxis, turnAxis } from "./axis.mjs";
 import { endOf } from "./spans.mjs";
 import { ancestors, criticalPath, flatten, kindFilter, withAncestors } from "./tree.mjs";
@@ -22,6 +22,10 @@ export default function Timeline({ trace, get, set, picking, read, handle, onOpe
     const time = (place) => (all ? null : milliseconds(timeAt(axis, place)));
     set({ from: time(low), to: time(high) }, { replace: true });
   }, [axis, set]);
+  useEffect(() => {
+    const place = picking.span ? placeOf(axis, picking.span.start) : -1;
+    if (place >= 0 && (place < view[0] || place > view[1])) look(moved(view, { by: (place - (view[0] + view[1]) / 2) / (view[1] - view[0]) }));
+  }, [picking.id]);
   const pick = useCallback((span) => picking.pick(span, "timeline"), [picking.pick]);
   handle.current = { rows, fold, ...zooms({ picking, axis, view, now, look }) };
   return html`<${Waterfall} ...${{ rows, spans, axis, view, now, start, critical, read, onOpen }} picked=${picking.id}
