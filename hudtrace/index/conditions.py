@@ -34,6 +34,14 @@ def condition(filter_: Filter, running: Sequence[int]) -> Condition:
     return Condition(" AND ".join(f"({part.sql})" for part in parts), values)
 
 
+def all_of(filter_: Filter | None, running: Sequence[int], of_others: str) -> Condition:
+    """Return a condition for rows that belong to episodes, by one with a place for theirs."""
+    if filter_ is None or not (filter_.terms or filter_.errors):
+        return Condition("1")
+    own = Condition("0") if filter_.errors else condition(filter_, running)
+    return Condition(of_others.format(own.sql), own.values)
+
+
 def match_of(text: str, *, phrase: bool) -> str:
     """Return *text* in the language of the full-text index, with nothing that acts.
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hudtrace.index import Index, cursors
-from hudtrace.index.conditions import Condition
+from hudtrace.index.conditions import Condition, all_of
 from hudtrace.index.figures import Summary, summed_up
+from hudtrace.index.filters import Filter
 from hudtrace.index.running import running
 from hudtrace.store import queries
 
@@ -100,17 +101,28 @@ class Jobs:
     cursor: str | None
 
 
-def jobs(index: Index, limit: int = 100, cursor: str | None = None) -> Jobs:
-    """Return the newest jobs. Raises ValueError for a cursor that there is not."""
+def jobs(
+    index: Index,
+    limit: int = 100,
+    cursor: str | None = None,
+    filter_: Filter | None = None,
+) -> Jobs:
+    """Return the newest jobs, with *filter_* those that have an episode of those it leaves.
+
+    Raises ValueError for a cursor that there is not.
+    """
     behind, values = "1", list[Any]()
     if cursor is not None:
         behind, values = "(began, job_id) < (?, ?)", cursors.read(cursor, "jobs", 2)
-    found = index.db.execute(
-        f"SELECT job_id, began FROM ({_ALL}) WHERE {behind} "
-        f"ORDER BY began DESC, job_id DESC LIMIT ?",
-        (*values, limit + 1),
-    ).fetchall()
     alive = running(index.db)
+    where = all_of(
+        filter_, alive, "job_id IN (SELECT e.job_id FROM listed AS e WHERE {})"
+    )
+    found = index.db.execute(
+        f"SELECT job_id, began FROM ({_ALL}) WHERE {behind} AND {where.sql} "
+        f"ORDER BY began DESC, job_id DESC LIMIT ?",
+        (*values, *where.values, limit + 1),
+    ).fetchall()
     rows = [_view(index, job_id, began, alive) for job_id, began in found[:limit]]
     more = len(found) > limit
     last = found[limit - 1] if more else None

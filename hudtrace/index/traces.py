@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from hudtrace.index import Index, cursors
+from hudtrace.index.conditions import all_of
+from hudtrace.index.filters import Filter
+from hudtrace.index.running import running
 
 
 class TraceRow(NamedTuple):
@@ -62,10 +65,12 @@ def traces(
     max_duration: int | None = None,
     limit: int = 100,
     cursor: str | None = None,
+    filter_: Filter | None = None,
 ) -> Traces:
     """Return the newest traces that have spans of *service*, or of that *name*.
 
     They begin between *start* and *end*; durations are of the whole trace; all in ns.
+    With *filter_* they are the episodes that it leaves.
     Raises ValueError for a cursor that there is not.
     """
     asked: list[tuple[str, Any]] = [
@@ -83,6 +88,10 @@ def traces(
         keys = _operations_of(index, name, service)
         where.append(_OF_OPERATION.format(",".join("?" * len(keys))))
         values += keys
+    if filter_ is not None:
+        those = all_of(filter_, running(index.db), _OF_EPISODE)
+        where.append(those.sql)
+        values += those.values
     if cursor is not None:
         where.append("(t.start, t.id) < (?, ?)")
         values += cursors.read(cursor, "traces", 2)
@@ -100,6 +109,7 @@ _OF_SERVICE = (
     "EXISTS (SELECT 1 FROM trace_services AS own WHERE own.trace = t.id "
     "AND own.service = (SELECT id FROM services WHERE name = ?))"
 )
+_OF_EPISODE = "t.id IN (SELECT e.trace FROM listed AS e WHERE {})"
 _OF_OPERATION = (
     "EXISTS (SELECT 1 FROM trace_operations AS done "
     "WHERE done.operation IN ({}) AND done.trace = t.id)"

@@ -14,7 +14,7 @@ from hudtrace.store.decode import Decoded, DecodedEvent, DecodedLink, decode_spa
 from hudtrace.store.writers import Writer
 
 State = Literal["done", "running", "interrupted"]
-_OPEN_STATES = ("running", "interrupted")
+OPEN_STATES = ("running", "interrupted")
 
 
 class Episode(NamedTuple):
@@ -173,11 +173,11 @@ def episodes(
     For one that has none yet, *outcome* is its state: `running` or `interrupted`.
     """
     filters = {"job_id": job, "model": model}
-    if outcome not in _OPEN_STATES:
+    if outcome not in OPEN_STATES:
         filters["outcome"] = outcome
     where, values = _where(filters)
     more: list[str] = []
-    if outcome in _OPEN_STATES:
+    if outcome in OPEN_STATES:
         negated = "" if outcome == "running" else "NOT"
         more.append(
             f'"end" IS NULL AND lower(hex(trace_id)) {negated} IN '
