@@ -120,3 +120,88 @@ def test_an_episode_is_listed_once_it_is_told(tmp_path: Path, view: View) -> Non
         until(lambda: "done" in events.states(running.trace))
         (row,) = served.api("/episodes", q="reward:1 job:by-steps")["rows"]
         assert row["trace_id"] == running.trace
+
+
+def test_jobs(viewer: Served, ids: dict[str, str]) -> None:
+    """How each went; with one, its tasks and repeats, and what made the difference."""
+    (row,) = viewer.api("/jobs")["rows"]
+    assert (row["job_id"], row["name"]) == (ids["job"], "shopper")
+    assert (row["episodes"], row["done"], row["running"], row["errors"]) == (6, 6, 0, 0)
+    assert row["reward_mean"] == pytest.approx(4 / 6)
+    assert sum(row["histogram"]) == 6
+    assert row["url"] == f"/job/{ids['job']}"
+    assert row["trace_url"] == f"/trace/{ids['job_trace']}"
+    job = viewer.api(row["url"])
+    assert row.items() <= job.items()
+    assert (job["pass_at_1"], job["pass_at_k"], job["k"]) == (
+        pytest.approx(2 / 3),
+        pytest.approx(2 / 3),
+        2,
+    )
+    assert [task["n"] for task in job["tasks"]] == [2, 2, 2]
+    for task in job["tasks"]:
+        query = task["url"].partition("?q=")[2]
+        found = viewer.get(f"{API}/episodes?q=job:{ids['job']}+{query}").json()
+        listed = {episode["trace_id"] for episode in found["rows"]}
+        assert listed == set(task["trace_ids"])
+        assert len(task["rewards"]) == 2
+    lift = viewer.api(f"{row['url']}/lift")
+    assert (lift["passed"], lift["failed"]) == (4, 2)
+    for thing in lift["rows"]:
+        difference = thing["passed_share"] - thing["failed_share"]
+        assert thing["difference"] == pytest.approx(difference)
+        assert viewer.api("/episodes", q=thing["q"])["filter"]["errors"] == []
+    assert "no episodes of a job" in viewer.api("/job/nothing%2Fat/all", 404)["detail"]
+
+
+def test_traces(viewer: Served, ids: dict[str, str]) -> None:
+    """All of them, not episodes alone; page by page, by service, name and prefix."""
+    found = viewer.api("/traces")
+    assert found["services"] == ["hudtrace"]
+    rows = {row["trace_id"]: row for row in found["rows"]}
+    assert len(rows) == 12
+    assert not rows[ids["job_trace"]]["episode"]
+    assert rows[ids["bread"]]["episode"]
+    assert rows[ids["bread"]]["spans"] == 7
+    assert rows[ids["nothing"]]["errors"] > 0
+    first = viewer.api("/traces", limit=7)
+    rest = viewer.api("/traces", limit=7, cursor=first["cursor"])
+    assert [*first["rows"], *rest["rows"]] == found["rows"]
+    assert rest["cursor"] is None
+    assert viewer.api("/traces", service="other")["rows"] == []
+    errors = viewer.api("/traces", errors=1)["rows"]
+    assert ids["nothing"] in {row["trace_id"] for row in errors}
+    (named,) = viewer.api("/traces", name="hud.job")["rows"]
+    assert named["trace_id"] == ids["job_trace"]
+    (one,) = viewer.api("/traces", prefix=ids["bread"][:12])["rows"]
+    assert one == rows[ids["bread"]]
+    assert viewer.api("/traces", prefix="f" * 32)["rows"] == []
+
+
+def test_search(viewer: Served, ids: dict[str, str]) -> None:
+    """What was said is found by its words, where it was said; capped, page by page."""
+    found = viewer.api("/search", q="very long")
+    assert (found["lag"], found["capped"]) == (0, False)
+    hits = {group["trace_id"]: group for group in found["groups"]}
+    group = hits[ids["bread"]]
+    assert group["label"] == "shop:buy(what=bread)"
+    assert group["episode"]["trace_id"] == ids["bread"]
+    (hit,) = group["hits"]
+    assert hit["scope"] == "tools"
+    assert ["very", True] in hit["snippet"]
+    span = hit["url"].partition("?span=")[2]
+    assert viewer.api(f"/trace/{ids['bread']}/span/{span}")["kind"] == "tool"
+    assert viewer.api("/search", q="very long", scope="errors")["total"] == 0
+    narrowed = viewer.api("/search", q="very long", filter="variant:quick")
+    assert [g["trace_id"] for g in narrowed["groups"]] == [ids["bread"]]
+    first = viewer.api("/search", q="script", limit=1)
+    second = viewer.api("/search", q="script", limit=1, cursor=first["cursor"])
+    assert first["groups"][0]["trace_id"] != second["groups"][0]["trace_id"]
+    (half,) = viewer.api("/search", q="half", scope="reward")["groups"]
+    assert half["episode"] is None or half["trace_id"] == ids["rubbish"]
+    nothing = viewer.api("/search")
+    assert (nothing["total"], nothing["groups"]) == (0, [])
+    broken = viewer.api("/search", q="script", filter="nonsense:1")
+    assert broken["filter"]["errors"]
+    assert broken["total"] == 0
+    assert "one of all, messages" in viewer.api("/search", 400, scope="x")["detail"]
