@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from browser_kit import Site, Visits, chromium_path, fill
-from viewer_kit import HERE, python, viewing
+from viewer_kit import HERE, python, until, viewing
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -57,7 +58,15 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     store = tmp_path_factory.mktemp("many") / "traces.db"
     fill(store, MANY)
     with viewing(store) as viewer:
+        until(lambda: _lag(viewer.url) == 0, seconds=300)
         yield Site(viewer.url.rstrip("/"), store, {})
+
+
+def _lag(url: str) -> int | None:
+    """Return how many spans are not in the index yet."""
+    setup = httpx.get(f"{url.rstrip('/')}/api/hud/v1/setup", timeout=30).json()
+    lag: int | None = setup["index"]["lag"]
+    return lag
 
 
 @pytest.fixture

@@ -1,16 +1,34 @@
 /** The frame around every page, and which page belongs to which path. */
 
 import { Icon, Problem, Spinner, Theme, copy, setTheme, theme } from "./bits.mjs";
-import { Help } from "./help.mjs";
 import { Component, html, render, useCallback, useEffect, useState } from "./html.mjs";
 import { useKeys } from "./keys.mjs";
 import { useLiveState } from "./live.mjs";
-import { Palette } from "./palette.mjs";
 import { navigate, useRoute } from "./router.mjs";
 import { nextTheme } from "./theme.mjs";
 import { Toasts } from "./toasts.mjs";
 
 const ID = "([0-9a-f]{32})";
+
+/** Load a page's module together with its style sheets. */
+async function styled(page, ...sheets) {
+  const [module] = await Promise.all([page, ...sheets.map(sheet)]);
+  return module;
+}
+
+const sheetsOf = new Map();
+
+function sheet(name) {
+  const known = sheetsOf.get(name);
+  if (known) return known;
+  const link = document.createElement("link");
+  link.rel = "stylesheet";
+  link.href = new URL(`../css/${name}.css`, import.meta.url).href;
+  const loaded = new Promise((done) => (link.onload = link.onerror = done));
+  sheetsOf.set(name, loaded);
+  document.head.append(link);
+  return loaded;
+}
 
 /** [path, title, module, the names of its parts]; a module is loaded when it is needed. */
 const ROUTES = [
@@ -18,8 +36,8 @@ const ROUTES = [
   [/^\/jobs$/, "Jobs", () => import("./pages/jobs.mjs"), []],
   [/^\/job\/([^/]+)$/, "Job", () => import("./pages/job.mjs"), ["id"]],
   [/^\/traces$/, "Traces", () => import("./pages/traces.mjs"), []],
-  [new RegExp(`^/trace/${ID}$`, "i"), "Episode", () => import("./trace/page.mjs"), ["id"]],
-  [new RegExp(`^/diff/${ID}\\.\\.\\.${ID}$`, "i"), "Diff", () => import("./diff.mjs"), ["a", "b"]],
+  [new RegExp(`^/trace/${ID}$`, "i"), "Episode", () => styled(import("./trace/page.mjs"), "trace"), ["id"]],
+  [new RegExp(`^/diff/${ID}\\.\\.\\.${ID}$`, "i"), "Diff", () => styled(import("./diff.mjs"), "trace", "diff"), ["a", "b"]],
   [/^\/search$/, "Search", () => import("./pages/search.mjs"), []],
   [/^\/setup$/, "Setup", () => import("./pages/setup.mjs"), []],
   [/^\/t\/([^/]+)$/, "Which one?", () => import("./pages/choose.mjs"), ["prefix"]],
@@ -81,6 +99,19 @@ function Page({ path }) {
   return Shown ? html`<${Shown} key=${Object.values(parameters).join()} ...${parameters} />` : html`<${Spinner} />`;
 }
 
+const DIALOGS = { palette: () => import("./palette.mjs"), help: () => import("./help.mjs") };
+
+/** A dialog that is loaded when it is first asked for. */
+function Asked({ name, close }) {
+  const [Shown, setShown] = useState(null);
+  useEffect(() => {
+    let current = true;
+    DIALOGS[name]().then((module) => current && setShown(() => module.default));
+    return () => (current = false);
+  }, [name]);
+  return Shown && html`<${Shown} close=${close} />`;
+}
+
 const LIVE = { connecting: "connecting", live: "live", offline: "the server does not answer" };
 
 function Header({ path, openPalette, openHelp }) {
@@ -126,8 +157,7 @@ function App() {
   return html`<a class="skip" href="#main">Skip to the page</a>
     <${Header} path=${path} openPalette=${() => setDialog("palette")} openHelp=${() => setDialog("help")} />
     <main id="main" tabindex="-1"><${Safe} path=${path}><${Page} path=${path} /><//></main>
-    ${dialog === "palette" && html`<${Palette} close=${close} />`}
-    ${dialog === "help" && html`<${Help} close=${close} />`}
+    ${dialog && html`<${Asked} key=${dialog} name=${dialog} close=${close} />`}
     <${Toasts} />`;
 }
 

@@ -18,7 +18,7 @@ function merged(bindings) {
   return [...found];
 }
 
-export function Help({ close }) {
+export default function Help({ close }) {
   const [scopes] = useState(table);
   return html`<${Dialog} label="Keyboard" class="help" close=${close}>
     <header><h2>Keyboard</h2><button type="button" class="quiet" onClick=${close}>Close</button></header>

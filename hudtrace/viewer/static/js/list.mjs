@@ -7,7 +7,7 @@
 import { html, useCallback, useEffect, useId, useLayoutEffect, useRef, useState } from "./html.mjs";
 import { useKeys } from "./keys.mjs";
 
-const AROUND = 8;
+const AROUND = 3; // rows drawn beyond each edge
 
 /** The rows [from, to) that exist, for how far was scrolled. */
 function inSight(element, height, count) {

@@ -42,7 +42,7 @@ function entries(text) {
   return trace ? [...more, ...found] : [...found, ...more];
 }
 
-export function Palette({ close }) {
+export default function Palette({ close }) {
   const [text, setText] = useState("");
   const [at, setAt] = useState(0);
   const found = useMemo(() => entries(text), [text]);

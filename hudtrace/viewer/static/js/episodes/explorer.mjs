@@ -3,7 +3,7 @@
 import { query, useGet } from "../api.mjs";
 import { Empty, Icon, Problem, Spinner, toast, useMedia } from "../bits.mjs";
 import { Dialog } from "../dialog.mjs";
-import { count } from "../format.mjs";
+import { count, number } from "../format.mjs";
 import { html, useCallback, useEffect, useRef, useState } from "../html.mjs";
 import { useKeys } from "../keys.mjs";
 import { VList } from "../list.mjs";
@@ -160,9 +160,10 @@ export function Explorer({ base = "", path = "/", hide = [], figures = true }) {
       <${FilterBox} q=${q} errors=${found.wrong} facets=${facets} onChange=${change} onLeave=${focusList} />
     </div>
     ${listing && (figures || q) && html`<${Summary} summary=${listing.head.summary} total=${listing.total + listing.fresh} capped=${listing.head.total_capped} q=${q} path=${path} />`}
+    ${listing?.head.lag > 0 && html`<p class="lag" role="status">The index is being made: ${number(listing.head.lag)} spans are not in it yet.</p>`}
     <div class="below">
-      <${Side} wide=${wide} drawer=${drawer} close=${() => setDrawer(false)}><${Facets} facets=${facets} q=${q} onChange=${change} /><//>
-      <div class=${`table ${found.loading || found.wrong.length ? "stale" : ""}`} ref=${table} aria-busy=${found.loading}>
+      <${Side} wide=${wide} drawer=${drawer} close=${() => setDrawer(false)}><${Facets} facets=${facets} q=${q} total=${listing?.total ?? 0} onChange=${change} /><//>
+      <div class=${`table ${found.loading ? "stale" : ""}`} ref=${table} aria-busy=${found.loading}>
         ${listing?.fresh > 0 && html`<button type="button" class="fresh" onClick=${renew}>↑ ${listing.fresh} new</button>`}
         <${Shown} ...${{ found, q, base, change, row, narrow, selected, select, open, onRange, sort, set, place, keep, marks }} />
         <${Marked} marks=${marks} />

@@ -28,9 +28,17 @@ function Facet({ facet, q, onChange }) {
   </section>`;
 }
 
-/** @param {{facets: any[], q: string, onChange: (q: string, options: {push?: boolean}) => void}} props */
-export function Facets({ facets, q, onChange }) {
-  const worth = facets.filter(({ values }) => values.length);
+/** Whether some episodes would go with a click on it, or have gone. */
+function tells({ key, values }, q, total) {
+  return values.some(({ value, count }) => count < total || asksFor(q, key, String(value)));
+}
+
+/**
+ * @param {{facets: any[], q: string, total: number, onChange: (q: string, options: {push?: boolean}) => void}} props
+ *   those that all episodes have in common are left out
+ */
+export function Facets({ facets, q, total, onChange }) {
+  const worth = facets.filter((facet) => tells(facet, q, total));
   return html`<div class="facets">
     ${worth.map((facet) => html`<${Facet} key=${facet.key} ...${{ facet, q, onChange }} />`)}
     ${worth.length === 0 && html`<p class="mut">Nothing to narrow down.</p>`}

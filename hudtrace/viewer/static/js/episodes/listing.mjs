@@ -9,6 +9,7 @@ import { useLive } from "../live.mjs";
 
 const PAGE = 100;
 const SETTLES = 60; // ms that a scroll position must last to be worth a request
+const INDEXING = 2000; // ms between two looks while the index is not complete
 const BETWEEN = 1000; // ms between two looks at what has changed
 
 class Listing {
@@ -77,7 +78,7 @@ class Listing {
       return;
     }
     this.fresh = Math.max(0, head.total - this.total);
-    this.head = { ...this.head, summary: head.summary };
+    this.head = { ...this.head, summary: head.summary, lag: head.lag };
     this.patch(head.rows);
     const ids = this.seen(touched).filter((id) => !head.rows.some((row) => row.trace_id === id));
     if (ids.length) this.patch((await get(`/episodes${query({ q: `trace:${ids.join(",")}`, limit: PAGE })}`)).rows);
@@ -165,6 +166,12 @@ export function useListing(q, sort, isHeld, base = "") {
     changed();
   };
   useLooks((touched) => look(isHeld(), touched));
+  const behind = state.shown?.head.lag > 0;
+  useEffect(() => {
+    if (!behind) return undefined;
+    const timer = setInterval(() => look(isHeld()), INDEXING);
+    return () => clearInterval(timer);
+  }, [behind]);
   return { ...state, listing: state.shown, retry, renew: () => look(false) };
 }
 
