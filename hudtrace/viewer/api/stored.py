@@ -8,6 +8,7 @@ import sqlite3
 from hudtrace.store import queries
 from hudtrace.store.decode import decode_attributes
 from hudtrace.store.queries import StoredSpan
+from hudtrace.store.services import service_of
 from hudtrace.viewer.endpoints import Json
 
 
@@ -46,3 +47,11 @@ def source_of(resource: bytes, scope: bytes) -> tuple[Json, Json]:
     by = ScopeSpans.FromString(scope).scope
     as_span = Span(attributes=about.attributes).SerializeToString()
     return decode_attributes(as_span), {"name": by.name, "version": by.version}
+
+
+@functools.lru_cache(maxsize=256)
+def service(resource: bytes) -> str:
+    """Return what the service of a stored resource is called."""
+    from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
+
+    return service_of(ResourceSpans.FromString(resource).resource)

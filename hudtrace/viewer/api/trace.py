@@ -14,7 +14,7 @@ from hudtrace.transcript.foreign import OPERATIONS
 from hudtrace.viewer import addresses
 from hudtrace.viewer.api.episodes import episode_data
 from hudtrace.viewer.api.messages import transcript
-from hudtrace.viewer.api.stored import find, source_of
+from hudtrace.viewer.api.stored import find, service
 from hudtrace.viewer.api.verdicts import read_by_grader, verdicts
 from hudtrace.viewer.desk import Desk
 from hudtrace.viewer.endpoints import TRACE_ID, Endpoint, Json
@@ -177,12 +177,11 @@ def _exception(span: StoredSpan) -> Json | None:
 
 def _services(db: sqlite3.Connection, trace_id: str) -> list[str]:
     rows = db.execute(
-        "SELECT resource, scope FROM sources WHERE id IN "
+        "SELECT resource FROM sources WHERE id IN "
         "(SELECT DISTINCT source FROM spans WHERE trace_id = ?)",
         (bytes.fromhex(trace_id),),
     )
-    names = (source_of(*row)[0].get(semconv.SERVICE_NAME) for row in rows)
-    return sorted({str(name) for name in names if name})
+    return sorted({service(resource) for (resource,) in rows})
 
 
 def _job(db: sqlite3.Connection, episode: queries.Episode | None) -> Json | None:

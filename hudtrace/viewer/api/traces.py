@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from hudtrace.index import traces
+from typing import Any
+
+from hudtrace.index import filters, traces
 from hudtrace.index.copying import numbers_of
 from hudtrace.index.traces import TraceRow
 from hudtrace.store import queries
 from hudtrace.viewer import addresses
+from hudtrace.viewer.api.episodes import FILTER
 from hudtrace.viewer.desk import Desk
 from hudtrace.viewer.endpoints import CURSOR, Endpoint, Flag, Json, Number, Text
 from hudtrace.viewer.problems import Problem
@@ -14,35 +17,24 @@ from hudtrace.viewer.problems import Problem
 _BOUNDS = ("start", "end", "min_duration", "max_duration")
 
 
-def listed(
-    desk: Desk,
-    service: str | None,
-    name: str | None,
-    errors: bool,
-    prefix: str | None,
-    cursor: str | None,
-    limit: int,
-    **bounds: int | None,
-) -> Json:
-    """Return the newest traces, a page of them; or those whose id begins with `prefix`."""
+def listed(desk: Desk, prefix: str | None, q: str, **asked: Any) -> Json:
+    """Return the newest traces, a page of them; or those whose id begins with `prefix`.
+
+    With `q` they are the episodes that it leaves. All times are in ns.
+    """
     index = desk.index
     if prefix is not None:
-        keys = queries.find_traces(desk.db, prefix, limit)
+        keys = queries.find_traces(desk.db, prefix, asked["limit"])
         numbers = numbers_of(index.db, map(bytes.fromhex, keys))
-        rows = traces.traces_of(index, list(numbers.values())).values()
-        return {
-            "rows": [trace_data(row) for row in rows],
-            "cursor": None,
-            "services": [],
-        }
+        begun = traces.traces_of(index, list(numbers.values())).values()
+        return {"rows": list(map(trace_data, begun)), "cursor": None, "services": []}
+    filter_ = filters.parse(q) if q else None
     try:
-        found = traces.traces(
-            index, service, name, errors=errors, limit=limit, cursor=cursor, **bounds
-        )
+        found = traces.traces(index, filter_=filter_, **asked)
     except ValueError as error:
         raise Problem(400, str(error)) from error
     return {
-        "rows": [trace_data(row) for row in found.rows],
+        "rows": list(map(trace_data, found.rows)),
         "cursor": found.cursor,
         "services": traces.services(index),
     }
@@ -73,6 +65,7 @@ ENDPOINTS = (
             Flag("errors", "only traces with errors"),
             Text("prefix", "the first digits of an id", pattern="[0-9a-f]{1,32}"),
             *(Number(name, f"{name}, in unix ns or ns") for name in _BOUNDS),
+            FILTER,
             CURSOR,
             Number("limit", "traces at most", default=100, least=1, most=1000),
         ),
