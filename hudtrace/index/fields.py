@@ -26,6 +26,7 @@ _UNITS = {
     "d": 86_400 * 10**9,
     "w": 7 * 86_400 * 10**9,
 }
+_LARGEST = 2**62  # that a column is compared with
 _DAY = timedelta(days=1)
 
 
@@ -115,6 +116,8 @@ def _number(text: str, _now: datetime) -> float:
     if found is None:
         raise ValueError("a number, such as 0.5, 5k or 1.2M")
     value = float(found[1]) * _LARGE[(found[2] or "").lower()]
+    if abs(value) >= _LARGEST:
+        raise ValueError("a number of at most 18 digits")
     return int(value) if value.is_integer() else value
 
 
@@ -122,7 +125,10 @@ def _duration(text: str, _now: datetime) -> int:
     found = _SPAN.fullmatch(text.strip().lower())
     if found is None:
         raise ValueError("a duration with its unit, such as 250ms, 30s, 2m or 1h")
-    return math.floor(float(found[1]) * _UNITS[found[2]])
+    value = math.floor(float(found[1]) * _UNITS[found[2]])
+    if value >= _LARGEST:
+        raise ValueError("a duration of at most 100 years")
+    return value
 
 
 def _time(text: str, now: datetime) -> tuple[int, int]:

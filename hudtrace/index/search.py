@@ -93,6 +93,8 @@ def search(
     ]
     if cursor is not None:
         behind = tuple(cursors.read(cursor, "search", 2))
+        if not all(isinstance(value, int) for value in behind):
+            raise ValueError("the cursor is none that a page of this list gave")
         groups = [group for group in groups if group[0][:2] < behind]
     shown = groups[:limit]
     more = len(groups) > limit and bool(shown)
