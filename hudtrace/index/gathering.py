@@ -154,6 +154,7 @@ class Gathering:
             number = numbers[row.trace_id]
             for text in speech.new_in(number, row.node or b""):
                 wording.add(number, row.span_id, text)
+        wording.write()
 
     def _write_services(self, numbers: dict[bytes, int]) -> None:
         names = {service for _, service in self._in_service}

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from hudtrace.index.content import Text, texts_of
 
 _LONGEST = 100_000  # messages of one conversation
+_MOST_KEPT = 2000
 
 
 class Speech:
@@ -22,6 +23,8 @@ class Speech:
         """Yield the texts of the messages up to *node* behind those of an earlier call."""
         for message in reversed(self._new_messages(trace, node)):
             if message not in self._read:
+                if len(self._read) >= _MOST_KEPT:
+                    self._read.clear()
                 self._read[message] = list(self._texts(message))
             yield from self._read[message]
         self._index.execute(
