@@ -15,6 +15,7 @@ from hudtrace.interchange import go_text
 
 LOOKBACK_NS = 2 * 86_400 * 10**9
 MOST_TRACES = 10_000
+_LATEST = 2**63 - 1
 _TRUE = {"1", "t", "T", "TRUE", "true", "True"}
 _FALSE = {"0", "f", "F", "FALSE", "false", "False"}
 _KINDS = {list: "array", int: "number", float: "number", bool: "bool", str: "string"}
@@ -121,7 +122,7 @@ def period(query: QueryParams) -> tuple[int, int]:
     if not lookback:
         return end - 86_400 * 10**9, end
     try:
-        return end - integer(lookback) * 10**6, end
+        return _stored(end - integer(lookback) * 10**6), end
     except Unreadable as error:
         raise _param("lookback", error) from None
 
@@ -138,7 +139,7 @@ def moment(text: str) -> int:
         raise Unreadable(f'parsing time "{text}": out of range') from None
     epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
     seconds = (at - epoch) // datetime.timedelta(seconds=1)
-    return seconds * 10**9 + int((fraction or "0")[:9].ljust(9, "0"))
+    return _stored(seconds * 10**9 + int((fraction or "0")[:9].ljust(9, "0")))
 
 
 def v3_flag(query: QueryParams, name: str) -> bool:
@@ -167,6 +168,11 @@ def integer(text: str, bits: int = 64, function: str = "ParseInt") -> int:
     return number
 
 
+def _stored(time_ns: int) -> int:
+    """Return the time that a column can be compared with."""
+    return max(-_LATEST, min(_LATEST, time_ns))
+
+
 def _atoi(text: str) -> int:
     return integer(text, function="Atoi")
 
@@ -183,7 +189,7 @@ def _time(query: QueryParams, name: str, unit: int, default: int) -> int:
     if not text:
         return default
     try:
-        return integer(text) * unit
+        return _stored(integer(text) * unit)
     except Unreadable as error:
         raise _param(name, error) from None
 

@@ -65,11 +65,11 @@ class Wanted:
             own = ["1"]
             if key and key not in names.DERIVED and key != names.EVENT:
                 own.append("instr(s.body, ?)")
-                values.append(key.encode())
+                values.append(_utf8(key))
             needles = _needles(value)
             if key == names.ERROR or key == names.STATUS_CODE:
                 own.append("(s.status OR instr(s.body, ?))")
-                values.append(key.encode())
+                values.append(_utf8(key))
             elif needles and key != names.SPAN_KIND:
                 own.append(f"({' OR '.join(['instr(s.body, ?)'] * len(needles))})")
                 values += needles
@@ -109,10 +109,14 @@ def _needles(text: str) -> list[bytes]:
     """
     if not text or text[0] in '[{"-+.0123456789' or text in _SPELLED:
         return []
-    found = [text.encode("utf-8", "replace")]
+    found = [_utf8(text)]
     with contextlib.suppress(ValueError):
         found.append(base64.b64decode(text, validate=True))
     return found
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "replace")  # half of a pair of surrogates
 
 
 def _tags_of(span: Any) -> Iterable[tuple[str, str]]:

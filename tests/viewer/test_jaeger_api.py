@@ -240,3 +240,28 @@ def test_an_answer_can_be_read_by_people(shop: Served) -> None:
     assert pretty.text.startswith('{\n    "data": [\n')
     assert pretty.json() == shop.get(path).json()
     assert json.loads(shop.get(f"{path}?prettyPrint=false").text) == pretty.json()
+
+
+@pytest.mark.parametrize(
+    ("path", "parameters"),
+    [
+        ("/api/traces", {"service": "shop", "start": -(2**63), "end": 2**63 - 1}),
+        ("/api/traces", {"service": "shop", "minDuration": "2562047h"}),
+        ("/api/traces", {"service": "shop", "tags": '{"\\ud800":"\\ud800","":"","\\u0000":""}'}),
+        ("/api/traces", {"service": "\0", "operation": "\0"}),
+        ("/api/dependencies", {"endTs": 2**63 - 1, "lookback": 2**63 - 1}),
+        ("/api/dependencies", {"endTs": -1, "lookback": -1}),
+        (
+            "/api/v3/trace-summaries",
+            {
+                "query.start_time_min": "0001-01-01T00:00:00Z",
+                "query.start_time_max": "9999-12-31T23:59:59.9999999999Z",
+                "query.num_traces": "5",
+            },
+        ),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_extremes_are_answered(shop: Served, path: str, parameters: Any) -> None:
+    """Times beyond what a column holds, and texts that are no characters."""
+    assert shop.get(path, params=parameters).status_code in (200, 404)
