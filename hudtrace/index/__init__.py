@@ -20,12 +20,13 @@ _UNUSABLE = (OSError, sqlite3.OperationalError)
 class Index:
     """The index of one store; `path` is its file, use it from one thread at a time.
 
-    `db` reads both: the tables of the index and, as they have no names in common,
+    With *at* it is the file that another one has found usable. `db` reads both: the tables of the index and, as they have no names in common,
     those of the store.
     """
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Path, at: Path | None = None) -> None:
         self.store = store
+        self._at = at
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._open()
 
@@ -98,10 +99,12 @@ class Index:
         self._identity = (database.identity(self.store), database.identity(self.path))
 
     def _usable_path(self) -> Path:
-        path = database.beside(self.store)
+        path = self._at or database.beside(self.store)
         try:
             database.prepare(path)
         except _UNUSABLE:
+            if self._at is not None:
+                raise
             if self._folder is None:
                 self._folder = tempfile.TemporaryDirectory(prefix="hudtrace-index-")
             path = Path(self._folder.name) / path.name
@@ -113,14 +116,15 @@ class Index:
             db.close()
 
 
-def open_index(store: Path) -> Index:
+def open_index(store: Path, at: Path | None = None) -> Index:
     """Open the index of *store*, which is made where there is none.
 
-    Raises `FileNotFoundError` if there is no store, `sqlite3.Error` if it cannot be
+    *at* is the path of one that is open already, where that need not be beside the
+    store. Raises `FileNotFoundError` if there is no store, `sqlite3.Error` if it cannot be
     read.
     """
     read_only(store).close()
-    return Index(store.absolute())
+    return Index(store.absolute(), at)
 
 
 __all__ = ["Index", "open_index"]

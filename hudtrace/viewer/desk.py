@@ -6,12 +6,12 @@ import sqlite3
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from hudtrace.index import Index
 from hudtrace.viewer.nothing import EmptyStore
 from hudtrace.viewer.options import ViewOptions
 from hudtrace.viewer.reading import Readers, Reading
 
 if TYPE_CHECKING:
-    from hudtrace.index import Index
     from hudtrace.viewer.links import Links
     from hudtrace.viewer.live import Live
     from hudtrace.viewer.receiver import Receiver
@@ -59,5 +59,6 @@ class Desk:
     @property
     def index(self) -> Index:
         """The index, once it is there for the first time."""
-        self.viewer.live.ready.wait(_PATIENCE)
-        return self.reading.index
+        live = self.viewer.live
+        live.ready.wait(_PATIENCE)
+        return self.reading.index(live.upkeep.path)

@@ -35,14 +35,14 @@ Json = dict[str, Any]
 class Live:
     """The changes of a store, and who listens to them.
 
-    The index is kept up first, so that whoever is told of a change finds it. `ready` is
-    set once that has begun well.
+    The index is kept up first (`upkeep`), so that whoever is told of a change finds it.
+    `ready` is set once that has been begun.
     """
 
     def __init__(self, path: Path, empty: EmptyStore) -> None:
         self.seq = time.time_ns() // 1_000_000
         self.ready = threading.Event()
-        self._upkeep = Upkeep(path)
+        self.upkeep = Upkeep(path)
         self._oldest = self.seq
         self._changes: deque[tuple[int, Sighting]] = deque()
         self._watch = Watch(path, empty)
@@ -115,12 +115,12 @@ class Live:
             self._listeners.discard(changed)
 
     def _run(self) -> None:
-        self._upkeep.go_on(_SLICE)
+        self.upkeep.go_on(_SLICE)
         self.ready.set()
         while not self._ending.is_set():
             self._step()
             self._woken.clear()
-            if not self._upkeep.done:
+            if not self.upkeep.done:
                 continue
             listening = self._listeners or time.monotonic() - self._asked < _LISTENED
             if listening:
@@ -128,15 +128,15 @@ class Live:
             else:
                 self._woken.wait(_IDLE)
         self._watch.close()
-        self._upkeep.close()
+        self.upkeep.close()
 
     def _step(self) -> None:
         """Look once, and tell what is new; all is, once the index has come after."""
         seen = self._look()
-        if seen is not None or not self._upkeep.done:
-            late = not self._upkeep.done
-            self._upkeep.go_on(_SLICE)
-            if late and self._upkeep.done:
+        if seen is not None or not self.upkeep.done:
+            late = not self.upkeep.done
+            self.upkeep.go_on(_SLICE)
+            if late and self.upkeep.done:
                 seen = seen or Sighting()
                 seen.more = True
         if seen is not None:

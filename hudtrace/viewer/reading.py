@@ -14,14 +14,13 @@ import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+from hudtrace.errors import HudtraceError
+from hudtrace.index import Index, open_index
 from hudtrace.store.store import VERSION
 from hudtrace.viewer.nothing import EmptyStore
 from hudtrace.viewer.problems import Problem
-
-if TYPE_CHECKING:
-    from hudtrace.index import Index
 
 Answer = TypeVar("Answer")
 _THREADS = 4
@@ -79,13 +78,16 @@ class Reading:
             del self._kept[next(iter(self._kept))]
         return found  # type: ignore[no-any-return]
 
-    @property
-    def index(self) -> Index:
-        """The index of the store, opened when it is first asked for."""
-        from hudtrace.index import open_index
-
+    def index(self, at: Path | None) -> Index:
+        """Return the index of the store, opened *at* that path when it is first used."""
+        if (
+            self._index is not None
+            and self.exists
+            and at not in (None, self._index.path)
+        ):
+            self._close_index()
         if self._index is None:
-            self._index = open_index(self._store)
+            self._index = open_index(self._store, at if self.exists else None)
             self._index.db.set_progress_handler(self._is_late, _STEPS)
         return self._index
 
@@ -137,7 +139,7 @@ class Readers:
         """Answer *question* in the calling thread."""
         try:
             return self._reading().answer(question)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, FileNotFoundError, HudtraceError) as error:
             self._forget()
             raise unreadable(self.path, error) from error
 
@@ -210,7 +212,7 @@ def connect(path: Path) -> sqlite3.Connection:
     return db
 
 
-def unreadable(path: Path, error: sqlite3.Error) -> Problem:
+def unreadable(path: Path, error: Exception) -> Problem:
     """Return what to tell of a store that cannot be read."""
     said = str(error)
     headers = {"retry-after": "2"}

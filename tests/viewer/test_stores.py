@@ -106,3 +106,31 @@ def test_slow_answers_hold_nobody_up(demo_store: Path, view: View) -> None:
         thread.join(20)
     assert len(told) == 3
     assert all("longer than" in detail for detail in told)
+
+
+def test_an_index_elsewhere(tmp_path: Path, demo_store: Path, view: View) -> None:
+    """Where no index can be beside the store, there is one in a temporary folder."""
+    store = tmp_path / "t.db"
+    shutil.copy(demo_store, store)
+    (tmp_path / "t.index.db").mkdir()
+    served = view(store)
+    for _ in range(8):  # whichever thread answers
+        assert served.api("/episodes", q="reward:1")["total"] > 0
+        assert served.api("/search", q="initials")["total"] > 0
+    path = Path(served.api("/setup")["index"]["path"])
+    assert path.parent != tmp_path
+    assert path.exists()
+
+
+def test_an_index_that_is_deleted(tmp_path: Path, demo_store: Path, view: View) -> None:
+    """It is made again from the store, at the latest when something is added to that."""
+    store = tmp_path / "t.db"
+    shutil.copy(demo_store, store)
+    served = view(store)
+    assert served.api("/episodes")["total"] == 24
+    for file in tmp_path.glob("t.index.db*"):
+        file.unlink()
+    with python(store, "-m", "hudtrace.cli", "demo") as running:
+        running.communicate(timeout=60)
+    until(lambda: served.api("/episodes")["total"] == 48)
+    assert served.api("/search", q="initials")["total"] > 0

@@ -41,6 +41,7 @@ def listed(
         "filter": filter_data(filter_),
         "summary": plain(listing.summary(desk.index, filter_)),
         "removals": [] if page.total else _removals(desk, filter_),
+        "lag": desk.index.lag(),
         "seq": seq,
     }
 

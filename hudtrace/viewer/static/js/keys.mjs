@@ -38,7 +38,7 @@ export function table() {
   return [...found];
 }
 
-const writes = (target) => target.closest?.("input, textarea, select, [contenteditable=true]");
+const writes = (target) => target.closest?.("input:not([type=checkbox]), textarea, select, [contenteditable=true]");
 const presses = (target) => target.closest?.("button, a[href], summary, [role=tab]");
 
 function ignored(event) {

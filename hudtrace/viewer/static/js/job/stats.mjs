@@ -23,10 +23,10 @@ function Tools({ tools, path }) {
 
 function Errors({ kinds, path }) {
   return html`<table class="plain">
-    <thead><tr><th scope="col">Error</th><th scope="col" class="num">Times</th><th scope="col" class="num">Episodes</th></tr></thead>
+    <thead><tr><th scope="col">Error</th><th scope="col" class="num">Episodes</th></tr></thead>
     <tbody>${kinds.map((kind) => html`<tr key=${kind.type}>
       <th scope="row"><a href=${path + query({ q: `error:${quoted(kind.type)}` })}>${kind.type}</a></th>
-      <td class="num">${number(kind.count)}</td><td class="num">${number(kind.episodes)}</td>
+      <td class="num">${number(kind.episodes)}</td>
     </tr>`)}</tbody>
   </table>`;
 }

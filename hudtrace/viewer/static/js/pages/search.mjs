@@ -36,6 +36,7 @@ function Group({ group }) {
   return html`<section class="group">
     <h2><${Head} group=${group} /></h2>
     <ul>${group.hits.map((hit, i) => html`<${Hit} key=${`${hit.span_id}${i}`} hit=${hit} trace=${group.trace_id} />`)}</ul>
+    ${group.total > group.hits.length && html`<p class="mut rest">and ${count(group.total - group.hits.length, "more hit")}</p>`}
   </section>`;
 }
 
@@ -70,7 +71,7 @@ function Found({ found, q }) {
   if (!rows) return html`<${Spinner} label="searching" />`;
   if (!rows.length) {
     return html`<${Empty} title="Nothing found">
-      <p>No message, tool call, error or explanation has <code>${q}</code>. The beginning of a word is found with a star: <code>initial*</code>.</p>
+      <p>No message, tool call, error or explanation has all of <code>${q}</code>. The beginning of a word is enough, and words in quotes are found as they stand.</p>
       ${first.lag > 0 && html`<p>${count(first.lag, "span")} are not in the index yet; it is catching up.</p>`}
     <//>`;
   }

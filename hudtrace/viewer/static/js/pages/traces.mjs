@@ -40,7 +40,7 @@ function lines(trace) {
 }
 
 /** A text that goes into the URL when its writing pauses. */
-function Words({ value, onChange }) {
+function Words({ value, names, onChange }) {
   const [text, setText] = useState(value);
   const timer = useRef(0);
   useEffect(() => setText(value), [value]);
@@ -49,10 +49,12 @@ function Words({ value, onChange }) {
     clearTimeout(timer.current);
     timer.current = setTimeout(() => onChange(next), 300);
   };
-  return html`<input id="filter" type="text" placeholder="Name of a span" aria-label="Name of a span" value=${text} onInput=${(event) => write(event.target.value)} />`;
+  return html`<input id="filter" type="text" placeholder="Name of a span" aria-label="Name of a span" list="names" value=${text} onInput=${(event) => write(event.target.value)} />
+    <datalist id="names">${names.map((name) => html`<option key=${name} value=${name} />`)}</datalist>`;
 }
 
-function Bar({ get, set, services }) {
+function Bar({ get, set, services, rows }) {
+  const names = [...new Set((rows ?? []).map((trace) => trace.name).filter(Boolean))].slice(0, 50);
   const picked = get("service", "");
   const known = (services ?? []).map((service) => service.name ?? service);
   const all = picked && !known.includes(picked) ? [picked, ...known] : known;
@@ -61,7 +63,7 @@ function Bar({ get, set, services }) {
       <option value="" selected=${!picked}>All services</option>
       ${all.map((name) => html`<option key=${name} value=${name} selected=${name === picked}>${name}</option>`)}
     </select>
-    <${Words} value=${get("name", "")} onChange=${(name) => set({ name })} />
+    <${Words} value=${get("name", "")} names=${names} onChange=${(name) => set({ name })} />
     <label class="check"><input type="checkbox" checked=${get("errors") === "true"} onChange=${(event) => set({ errors: event.target.checked ? "true" : null })} /> With errors only</label>
   </div>`;
 }
@@ -109,7 +111,7 @@ export default function Traces() {
   ]);
   return html`<h1 class="sr">Traces</h1>
     <div class="explorer">
-      <${Bar} get=${get} set=${set} services=${first?.services} />
+      <${Bar} get=${get} set=${set} services=${first?.services} rows=${rows} />
       <div class="table">
         ${news > 0 && html`<button type="button" class="fresh" onClick=${take}>↑ ${news} changed</button>`}
         ${error && !rows && html`<${Problem} error=${error} retry=${refresh} />`}

@@ -42,6 +42,7 @@ export function Chat({ items, place, picked, onPick, onTop, empty }) {
     ${items.error && html`<${Problem} error=${items.error} retry=${() => items.want(0, 1)} />`}
     ${items.total === null && html`<${Spinner} />`}
     ${items.total === 0 && !items.error && (empty ?? html`<${Empty} title="No conversation"><p>No span of this trace has messages.</p><//>`)}
+    ${items.calls > 0 && items.messages === 0 && html`<${Unrecorded} />`}
     <div class="blocks" style=${{ paddingTop: `${view.above}px`, paddingBottom: `${view.below}px` }}>
       ${view.windowed && html`<p class="print-only mut">Only the part that was on the screen is printed; the downloads have everything.</p>`}
       ${range(view.first, view.end).map((index) => html`<div class="block" key=${index} data-index=${index}>
@@ -49,6 +50,11 @@ export function Chat({ items, place, picked, onPick, onTop, empty }) {
       </div>`)}
     </div>
   </div>`;
+}
+
+function Unrecorded() {
+  return html`<p class="unrecorded mut" role="note">What was said is not recorded. <code>HUDTRACE_CONTENT=full</code> records it for evals;
+    other instrumentations have a switch of their own, such as <code>OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=true</code>.</p>`;
 }
 
 /** The blocks of the conversation, with what is drawn of them fetched. */

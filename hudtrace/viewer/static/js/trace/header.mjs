@@ -5,6 +5,7 @@ import { CopyButton, RewardChip, StatusIcon } from "../bits.mjs";
 import { clock, costReason, cost, count, duration, number, shortId, tokens } from "../format.mjs";
 import { html, useState } from "../html.mjs";
 import { Failure } from "./blocks.mjs";
+import { visible } from "./words.mjs";
 
 /** @param {{head: any, list: {q: string, sort: string}, view: string, neighbours: any, onPick: Function}} props */
 export function Header({ head, list, view, neighbours, onPick }) {
@@ -12,7 +13,7 @@ export function Header({ head, list, view, neighbours, onPick }) {
   return html`<header class="trace-head">
     <div class="trace-title">
       ${episode && html`<${RewardChip} value=${episode.reward} why=${whyNone(head)} />`}
-      <h1 title=${head.name}>${episode?.label ?? head.name ?? `trace ${shortId(head.trace_id)}`}</h1>
+      <h1 title=${head.name}>${visible(episode?.label ?? head.name ?? `trace ${shortId(head.trace_id)}`)}</h1>
       <${StatusIcon} state=${head.state} outcome=${episode?.outcome} reward=${episode?.reward} label=${true} />
       ${episode?.stopped_by && html`<span class="tag warn">stopped by ${episode.stopped_by}</span>`}
       <span class="fill"></span>
@@ -43,7 +44,7 @@ function Why({ head, onPick }) {
   if (!counts) return head.episode ? html`<p class="why mut">${whyNone(head) ?? ""}</p>` : null;
   const read = head.read ?? [];
   return html`<div class="why">
-    <span class="cut" title=${counts.explanation}>${counts.explanation ?? html`<span class="mut">no explanation was given</span>`}</span>
+    <span class="cut" title=${counts.explanation}>${counts.explanation ? visible(counts.explanation) : html`<span class="mut">no explanation was given</span>`}</span>
     <span class="mut" title=${counts.version && `version ${counts.version}`}>${byWhom(counts)}</span>
     ${read.length > 0 && html`<button type="button" class="quiet" onClick=${() => onPick(read[0])}
       title="Go to what the grader read; press again for the next">grader read ${count(read.length, "span")}</button>`}
@@ -73,7 +74,9 @@ function Figures({ head }) {
   const facts = e ? ofEpisode(e, head) : [["services", head.services.join(", ")], ["spans", number(head.span_count)], ["errors", number(head.error_count)]];
   const all = [...facts, ["took", duration(head.seconds)], ["started", head.started ? clock(head.started) : "–"]];
   return html`<div class="trace-figures">
-    <dl>${all.map(([name, value, title]) => html`<div key=${name} title=${title}><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
+    <div class="trace-facts" role="group" aria-label="Figures" tabindex="0">
+      <dl>${all.map(([name, value, title]) => html`<div key=${name} title=${title}><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
+    </div>
     <span class="ids">
       ${head.job && html`<a href=${head.job.url} title=${`job ${head.job.id}`}>job ${head.job.name === head.job.id ? shortId(head.job.id) : head.job.name}</a>`}
       ${head.source && html`<a href=${`vscode://file/${head.source.file}:${head.source.line ?? 1}`} title="Open in the editor">${head.source.file.split("/").at(-1)}:${head.source.line}</a>`}
@@ -85,8 +88,8 @@ function Figures({ head }) {
 function ofEpisode(e, head) {
   const tools = e.tool_errors ? html`${number(e.tool_calls)} <span class="bad">${count(e.tool_errors, "error")}</span>` : number(e.tool_calls);
   return [
-    ["model", e.model ?? "–", e.variant ? `variant ${e.variant}` : null],
-    ...(e.agent ? [["agent", e.agent]] : []),
+    ["model", visible(e.model ?? "–"), e.variant ? `variant ${e.variant}` : null],
+    ...(e.agent ? [["agent", html`<span class="cut">${visible(e.agent)}</span>`]] : []),
     ["turns", number(e.turns ?? head.calls)],
     ["tools", tools],
     ["tokens", `${tokens(e.input_tokens)} → ${tokens(e.output_tokens)}`, `${number(e.input_tokens)} in, ${number(e.output_tokens)} out`],

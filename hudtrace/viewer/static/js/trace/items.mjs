@@ -14,6 +14,7 @@ export class Items {
     this.load = load;
     this.total = null;
     this.messages = 0;
+    this.calls = 0;
     this.pages = new Map(); // number → items
     this.underway = new Map(); // number → promise
     this.watchers = new Set();
@@ -139,6 +140,7 @@ export class Items {
   #take(number, answer) {
     this.total = answer.total_items;
     this.messages = answer.total_messages;
+    this.calls = answer.total_calls;
     this.pages.set(number, answer.items);
     this.#tell({ error: null });
   }

@@ -175,7 +175,7 @@ function Stepper({ steps, here, onTurn }) {
 
 function NoChat({ onOpen }) {
   return html`<${Empty} title="No conversation">
-    <p>No span of this trace has messages. Either no model was called, or its content is not recorded: <code>HUDTRACE_CAPTURE=full</code> records it, and for other instrumentations <code>OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=true</code>.</p>
+    <p>No span of this trace is a model's call, a tool's, or a reward.</p>
     <p><button type="button" onClick=${onOpen}>See the timeline</button></p><//>`;
 }
 
