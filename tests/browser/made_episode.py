@@ -121,6 +121,10 @@ class Made:
         )
         self.at += took + 60_000
 
+    def lose(self, name: str) -> None:
+        """Add a span whose parent never comes."""
+        self._span(name, self._id(), self.at, SECOND // 10)
+
     def write(self, path: Path, explanation: str = "as wanted") -> str:
         """Put the episode into the store at *path*; return its id."""
         begin = START + SECOND

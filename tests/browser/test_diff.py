@@ -19,7 +19,9 @@ def other() -> Made:
     """The short episode, with other arguments, a call less, and another answer."""
     made = Made(12, reward=0.0)
     ask = text("user", "What are the initials of the CEO of HUD?")
-    asked = tool_call("c1", "lookup_ceo", {"company": "Hud", "year": 2026}, "I look it up.")
+    asked = tool_call(
+        "c1", "lookup_ceo", {"company": "Hud", "year": 2026}, "I look it up."
+    )
     made.turn(text("system", "Be careful."), ask, answer=asked)
     made.turn(tool_result("c1", "Jay Ram"), answer=text("assistant", "**JM**, I think"))
     return made
@@ -81,7 +83,7 @@ def test_what_is_the_same_is_folded(compare: Any) -> None:
 
 
 def test_differences_are_walked_through(compare: Any) -> None:
-    """n and p go from one to the next, 1 to the first; the URL keeps the place."""
+    """The keys n and p go from one to the next, 1 to the first; the URL keeps the place."""
     page = compare("right", "wrong")
     status = page.locator(".diff-steps")
     page.keyboard.press("n")
@@ -99,7 +101,7 @@ def test_differences_are_walked_through(compare: Any) -> None:
 
 
 def test_sides_are_swapped(compare: Any, pairs: Site) -> None:
-    """s changes A and B; Back changes them again."""
+    """The key s changes A and B; Back changes them again."""
     page = compare("right", "wrong")
     page.keyboard.press("s")
     page.wait_for_url(f"**/diff/{pairs.ids['wrong']}...{pairs.ids['right']}")
@@ -140,7 +142,7 @@ def test_long_episodes_are_few_nodes(compare: Any) -> None:
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_it_has_no_barriers(compare: Any, dark: bool) -> None:
-    """axe finds nothing, in both themes."""
+    """There is nothing that axe finds nothing, in both themes."""
     page = compare("right", "wrong", dark=dark)
     page.keyboard.press("n")
     assert violations(page) == []

@@ -38,7 +38,9 @@ def hostile() -> Made:
     asked["parts"] += [{**image, "content": PNG}, {**drawn, "content": PNG}, far]
     made.turn(asked, answer=tool_call("h1", "dump", {"html": SCRIPT}, link))
     big = "a line of the five megabytes\n" * 180_000
-    made.turn(tool_result("h1", big), answer=text("assistant", "\x1b[31m\u202egnp.exe \ud800"))
+    made.turn(
+        tool_result("h1", big), answer=text("assistant", "\x1b[31m\u202egnp.exe \ud800")
+    )
     return made
 
 
@@ -52,6 +54,14 @@ def threads() -> Made:
     return made
 
 
+def strays() -> Made:
+    """An episode of which some spans have not been received."""
+    made = short(79)
+    made.lose("stray one")
+    made.lose("stray two")
+    return made
+
+
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A viewer of made episodes, one of them of ten thousand spans."""
@@ -62,6 +72,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         "long": long(TURNS).write(store),
         "hostile": hostile().write(store, SCRIPT),
         "rewritten": threads().write(store),
+        "lost": strays().write(store),
     }
     with viewing(store) as viewer:
         yield Site(viewer.url.rstrip("/"), store, ids)
@@ -101,7 +112,12 @@ def test_the_head_says_what_came_of_it(go: Any) -> None:
     page = go("failed")
     head = page.locator(".trace-head")
     expect(head.locator(".reward").first).to_have_text("0.00")
-    for words in ("got 'JM', expected 'JR'", "by code initials", "gpt-5", "price unknown"):
+    for words in (
+        "got 'JM', expected 'JR'",
+        "by code initials",
+        "gpt-5",
+        "price unknown",
+    ):
         expect(head).to_contain_text(words)
     page.get_by_role("button", name="Download").click()
     for form in ("json", "otlp", "jaeger", "perfetto", "md", "html"):
@@ -177,6 +193,27 @@ def test_verdicts_have_a_history(shop: Site, visit: Visits) -> None:
     assert violations(page) == []
 
 
+def test_spans_without_their_parent_are_under_a_row_of_their_own(go: Any) -> None:
+    """Whatever lacks its parent is there, and said to lack it; it can be picked, too."""
+    page = go("lost", "view=timeline")
+    expect(page.locator(".wf-row", has_text="2 without their parent")).to_be_visible()
+    page.locator(".wf-row", has_text="stray one").click()
+    expect(page.locator(".detail")).to_contain_text("stray one")
+
+
+def test_content_that_is_not_recorded_is_said_so(tmp_path: Path, visit: Visits) -> None:
+    """Without messages there are the calls, and how to have messages the next time."""
+    store = tmp_path / "traces.db"
+    with viewing(store) as viewer:
+        steps = [str(HERE / "recording.py"), "store"]
+        with python(store, *steps, HUDTRACE_CONTENT="none") as running:
+            out, err = running.communicate(timeout=100)
+        assert running.returncode == 0, err
+        page = visit(f"{viewer.url}trace/{json.loads(out)['bread']}")
+        expect(page.get_by_role("note")).to_contain_text("HUDTRACE_CONTENT=full")
+        expect(page.locator(".call-line").first).to_be_visible()
+
+
 # Moving about -----------------------------------------------------------------------------
 
 
@@ -193,7 +230,9 @@ def test_views_are_one_key_away_and_back_returns(go: Any) -> None:
     page.go_forward()
     expect(page.locator(".trace[data-view=split]")).to_be_visible()
     page.reload()
-    expect(page.get_by_role("tab", name="Split")).to_have_attribute("aria-selected", "true")
+    expect(page.get_by_role("tab", name="Split")).to_have_attribute(
+        "aria-selected", "true"
+    )
 
 
 def test_split_keeps_both_halves_together(go: Any) -> None:
@@ -212,7 +251,7 @@ def test_split_keeps_both_halves_together(go: Any) -> None:
 
 
 def test_turns_errors_and_tools_are_walked_through(go: Any) -> None:
-    """n and p go by turns, e by errors, t by calls of the same tool."""
+    """The keys n and p go by turns, e by errors, t by calls of the same tool."""
     page = go("long", "view=split")
     for _ in range(3):
         page.keyboard.press("n")
@@ -273,7 +312,7 @@ def test_chips_narrow_the_timeline(go: Any) -> None:
     grid = page.get_by_role("treegrid")
     expect(grid).to_have_attribute("aria-rowcount", str(1 + 2 + 66 * 2))
     page.get_by_role("button", name="turns axis").click()
-    assert "show=errors" in page.url and "axis=turns" in page.url
+    page.wait_for_url(re.compile("show=errors.*axis=turns"))
 
 
 def test_the_detail_has_everything_about_a_span(go: Any) -> None:
@@ -319,7 +358,9 @@ def test_a_message_has_an_address(go: Any) -> None:
 def test_raw_unfolds_and_searches(go: Any) -> None:
     """Spans are fetched as they are unfolded; a search unfolds what has the words."""
     page = go("failed", "view=raw")
-    page.locator(".raw-line", has_text="execute_tool broken").get_by_role("button").click()
+    page.locator(".raw-line", has_text="execute_tool broken").get_by_role(
+        "button"
+    ).click()
     expect(page.locator(".raw-line", has_text="attributes")).to_be_visible()
     page.keyboard.press("/")
     page.keyboard.type("the tool failed")
@@ -337,7 +378,7 @@ def test_the_trace_id_and_texts_can_be_copied(go: Any, made: Site) -> None:
 
 
 def test_two_marked_episodes_are_compared(go: Any, made: Site) -> None:
-    """x on one, c on another: their comparison."""
+    """Key x on one, c on another: their comparison."""
     page = go("failed")
     page.keyboard.press("x")
     page.goto(f"{made.url}/trace/{made.ids['passed']}")
@@ -394,13 +435,19 @@ def test_what_a_model_wrote_is_only_text(go: Any) -> None:
     """No script, link or image of a model's works by itself; controls can be seen."""
     page = go("hostile")
     expect(page.locator(".message.user")).to_contain_text("<script>document.title")
-    assert page.locator("main script, main img, main a[href^='javascript:' i]").count() == 0
+    assert (
+        page.locator("main script, main img, main a[href^='javascript:' i]").count()
+        == 0
+    )
     page.get_by_role("button", name="Markdown").first.click()
     expect(page.locator(".markdown strong")).to_have_text("bold")
     assert page.locator("main img, main a[href^='javascript:' i]").count() == 0
     expect(page.locator("article.call").last).to_contain_text("\\x1b[31m\\u202egnp.exe")
     assert "owned" not in page.title()
-    assert page.locator(".blob").nth(1).get_by_role("button", name="Show image").count() == 0
+    assert (
+        page.locator(".blob").nth(1).get_by_role("button", name="Show image").count()
+        == 0
+    )
 
 
 def test_images_show_only_when_asked_for(go: Any) -> None:
@@ -411,7 +458,9 @@ def test_images_show_only_when_asked_for(go: Any) -> None:
     chip.get_by_role("button", name="Show image").click()
     image = chip.get_by_role("img")
     expect(image).to_be_visible()
-    page.wait_for_function("() => document.querySelector('.blob img').naturalWidth === 1")
+    page.wait_for_function(
+        "() => document.querySelector('.blob img').naturalWidth === 1"
+    )
 
 
 # Live ------------------------------------------------------------------------------------------
@@ -472,7 +521,7 @@ def test_a_killed_eval_is_interrupted(tmp_path: Path, visit: Visits) -> None:
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("view", VIEWS)
 def test_no_view_has_barriers(go: Any, view: str, dark: bool) -> None:
-    """axe finds nothing in any view, in both themes, with a span picked."""
+    """There is nothing that axe finds in any view, in both themes, with a span picked."""
     page = go("failed", f"view={view}", dark=dark)
     page.keyboard.press("j")
     page.keyboard.press("j")
@@ -483,7 +532,7 @@ def test_no_view_has_barriers(go: Any, view: str, dark: bool) -> None:
 
 @pytest.mark.parametrize("name", ["long", "hostile"])
 def test_large_and_hostile_episodes_have_no_barriers(go: Any, name: str) -> None:
-    """axe finds nothing in a windowed conversation, nor in one full of odd parts."""
+    """There is nothing that axe finds in a windowed conversation, nor in one full of odd parts."""
     assert violations(go(name, "view=split")) == []
 
 
