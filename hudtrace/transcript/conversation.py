@@ -153,17 +153,19 @@ def _said_of(source: Messages, root: Row | None, calls: list[Call]) -> list[str]
     said = ["error"] if root.status == 2 else []
     if semconv.ANSWER in known:
         said.append("answer")
-    prompt = known.get(semconv.INPUT_VALUE)
-    if prompt and not _is_asked(source, calls, str(prompt)):
-        said.append("prompt")
+    if known.get(semconv.INPUT_VALUE):
+        prompt = text_of(foreign.prompt_of(known))
+        if not _is_asked(source, calls, prompt.splitlines()):
+            said.append("prompt")
     return said
 
 
-def _is_asked(source: Messages, calls: list[Call], prompt: str) -> bool:
+def _is_asked(source: Messages, calls: list[Call], prompt: list[str]) -> bool:
     """Say whether the agent's first call shows the prompt anyway."""
     agents = (c for c in calls if c.row.phase == semconv.PHASE_AGENT and c.new)
     first = next(agents, None)
     if first is None:
         return False
     messages = source.read(first.input).values()
-    return any(prompt in text_of(m) for m in messages if m["role"] == "user")
+    asked = "\n".join(text_of(m) for m in messages if m["role"] == "user")
+    return all(line in asked for line in prompt)

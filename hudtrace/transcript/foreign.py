@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from hudtrace import semconv
-from hudtrace.messages import Message
+from hudtrace.messages import Message, parts_in
 from hudtrace.store.decode import DecodedEvent
 from hudtrace.transcript import loose
 from hudtrace.transcript.rows import detail
@@ -311,5 +311,14 @@ def message(
     """Return one message of a span's own attributes, None if there is none."""
     known = detail(db, trace_id, span_id)
     said = messages_of(known.attributes, known.events)
-    every = [*said[0], *said[1]] if said else []
+    every = [*said[0], *said[1]] if said else [prompt_of(known.attributes)]
     return every[number] if number < len(every) else None
+
+
+def prompt_of(attributes: Attributes) -> Message:
+    """Return what a span was given, which need not be a model's: text, or parts."""
+    given = attributes.get(semconv.INPUT_VALUE)
+    parts = parts_in(loose.loaded(given))
+    if parts is None:
+        parts = [{"type": "text", "content": "" if given is None else str(given)}]
+    return {"role": "user", "parts": parts}

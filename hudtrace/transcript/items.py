@@ -153,9 +153,18 @@ class Items:
         known = self._detail(root.span_id)
         if kind == "error":
             return self._error(root, known) or {}
-        key = {"prompt": semconv.INPUT_VALUE, "answer": semconv.ANSWER}[kind]
-        value = str(known.attributes.get(key))
-        return {"parts": [self._parts.text(value, self._span_href(root.span_id))]}
+        href = self._span_href(root.span_id)
+        if kind == "answer":
+            answer = str(known.attributes.get(semconv.ANSWER))
+            return {"parts": [self._parts.text(answer, href)]}
+        where = f"{href.partition('?')[0]}/message/0"
+        given = foreign.prompt_of(known.attributes)["parts"]
+        return {
+            "parts": [
+                self._parts.part(part, where, str(place))
+                for place, part in enumerate(given)
+            ]
+        }
 
     def _error(self, row: Row, known: Decoded) -> Plain | None:
         """Return what went wrong in a span, None if nothing did."""
