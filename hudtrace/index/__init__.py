@@ -48,7 +48,10 @@ class Index:
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError | sqlite3.IntegrityError):
                 raise
-            self.reopen()  # the file is broken; it is set aside
+            # The file is broken.
+            self._close_files()
+            database.set_aside(self.path, self._identity[1])
+            self._open()
             return self._catch_up(until)
 
     def lag(self) -> int:

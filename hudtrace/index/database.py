@@ -35,14 +35,18 @@ def prepare(path: Path) -> None:
         state = _state_of(path)
         if state == "ours":
             return
-        for ending in _ENDINGS:
-            file = path.with_name(path.name + ending)
-            with contextlib.suppress(FileNotFoundError):
-                if state == "older":
-                    file.unlink()
-                elif state == "foreign":
-                    file.replace(file.with_name(path.name + _SET_ASIDE + ending))
+        if state == "older":
+            _move(path, None)
+        elif state == "foreign":
+            _move(path, _SET_ASIDE)
         _make(path)
+
+
+def set_aside(path: Path, known: tuple[int, int] | None) -> None:
+    """Take a broken index out of the way, if it is still the file that is *known*."""
+    with _creation_lock(path):
+        if identity(path) == known:
+            _move(path, _SET_ASIDE)
 
 
 def writer(path: Path) -> sqlite3.Connection:
@@ -122,6 +126,17 @@ def _state_of(path: Path) -> str:
     if application == _OURS:
         return "ours" if version == VERSION else "older"
     return "foreign" if tables else "older"
+
+
+def _move(path: Path, ending: str | None) -> None:
+    """Delete a database, or give it another ending."""
+    for part in _ENDINGS:
+        file = path.with_name(path.name + part)
+        with contextlib.suppress(FileNotFoundError):
+            if ending is None:
+                file.unlink()
+            else:
+                file.replace(file.with_name(path.name + ending + part))
 
 
 @contextlib.contextmanager
