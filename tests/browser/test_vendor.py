@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from browser_kit import HERE, STATIC
 
+from hudtrace.index.fields import FIELDS
+
 FOLDERS = [STATIC / "vendor", HERE / "vendor"]
 MODULES = sorted((STATIC / "js").rglob("*.mjs"))
 IMPORTED = re.compile(
@@ -73,3 +75,10 @@ def test_pages_name_no_other_host() -> None:
         found = re.findall(r"https?://[^\s\"'`)]+", path.read_text("utf-8"))
         allowed = ("http://localhost", "http://127.0.0.1", "https?://")
         assert [each for each in found if not each.startswith(allowed)] == [], path
+
+
+def test_the_filter_offers_the_fields_that_there_are() -> None:
+    """The fields that the filter box knows are those of the grammar, in order."""
+    text = (STATIC / "js" / "episodes" / "grammar.mjs").read_text("utf-8")
+    offered = text.split("export const FIELDS")[1].split("];")[0]
+    assert re.findall(r'^  \["(\w+)"', offered, re.M) == list(FIELDS)

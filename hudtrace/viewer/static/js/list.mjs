@@ -76,7 +76,7 @@ function HeadCell({ column, sort, onSort }) {
   const next = () => onSort(ours && down ? column.sort : `-${column.sort}`);
   return html`<span role="columnheader" class=${column.class} aria-sort=${direction} title=${column.title}>
     ${column.sort && onSort
-      ? html`<button tabindex="-1" class=${ours ? "sorted" : ""} onClick=${next}>
+      ? html`<button type="button" class=${ours ? "sorted" : ""} onClick=${next}>
           ${column.label}<i aria-hidden="true">${ours ? (down ? "↓" : "↑") : ""}</i>
         </button>`
       : column.label}
