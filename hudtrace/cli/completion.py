@@ -114,11 +114,11 @@ def _bash(commands: list[Command]) -> Iterator[str]:
     for command in commands:
         words = " ".join([*command.words, *command.options])
         ids = f" ids={command.ids}" if command.ids else ""
-        yield f'            {command.name}) words="{words}"{ids} ;;'
+        yield f'            ({command.name}) words="{words}"{ids} ;;'
     yield "        esac"
     yield '        [ "${COMP_WORDS[COMP_CWORD-1]}" = --job ] && ids=job words=""'
     yield '        case "${COMP_WORDS[COMP_CWORD-1]}" in'
-    yield '            --store|--script|--output) COMPREPLY=($(compgen -f -- "$word")); return ;;'
+    yield '            (--store|--script|--output) COMPREPLY=($(compgen -f -- "$word")); return ;;'
     yield "        esac"
     yield '        if [ -n "$ids" ] && [ "${word#-}" = "$word" ]; then'
     yield '            words="$words $("${COMP_WORDS[0]}" completion ids "$ids" "$word" 2>/dev/null)"'
@@ -147,7 +147,7 @@ def _zsh(commands: list[Command]) -> Iterator[str]:
     for command in commands:
         listed = " ".join([*command.words, *command.options])
         ids = f"; ids={command.ids}" if command.ids else ""
-        yield f"        {command.name}) known=({listed}){ids} ;;"
+        yield f"        ({command.name}) known=({listed}){ids} ;;"
     yield "    esac"
     yield '    [[ "${words[CURRENT-1]}" == --job ]] && ids=job'
     yield '    if [[ -n "$ids" && "${words[CURRENT]}" != -* ]]; then'

@@ -86,7 +86,7 @@ def _differs(row: Plain, width: int, *, first: bool) -> Iterator[str]:
                 for side in ("a", "b")
                 if side in each
             ]
-            told = f"{each['path']}: {'   '.join(sides)}"
+            told = f"{each['path']}: {', '.join(sides)}"
             yield f"{'':>12}{text.shorten(told, width)}"
     elif row["words"] is not None:
         told = _marked(row["words"])
