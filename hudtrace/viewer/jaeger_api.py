@@ -21,6 +21,7 @@ from hudtrace.viewer import jaeger_params as params
 from hudtrace.viewer import jaeger_search, jaeger_services
 from hudtrace.viewer.desk import Desk
 from hudtrace.viewer.jaeger_params import MOST_TRACES, Search, Unreadable
+from hudtrace.viewer.problems import Problem
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -65,7 +66,11 @@ def _endpoint(viewer: Viewer, answer: Answer, wrong: Callable[[int, str], Json])
             except _Refused as error:
                 return _response(request, wrong(error.status, str(error)), error.status)
 
-        return await viewer.readers.ask(ask)
+        try:
+            return await viewer.readers.ask(ask)
+        except Problem as problem:  # of the store
+            refused = wrong(problem.status, problem.detail)
+            return _response(request, refused, problem.status)
 
     return respond
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -182,6 +184,24 @@ def test_before_there_is_a_store_there_is_nothing(
     assert served.get("/api/traces?service=x").json()["data"] == []
     assert served.get("/api/dependencies").json()["data"] == []
     assert served.get("/api/v3/services").json() == {"services": []}
+
+
+def test_a_store_that_cannot_be_read_is_an_error_of_jaeger(
+    view: Callable[..., Served], tmp_path: Path
+) -> None:
+    """Clients find the reason where Jaeger would put it."""
+    store = tmp_path / "t.db"
+    with contextlib.closing(sqlite3.connect(store)) as db:
+        db.execute("PRAGMA user_version = 99")
+    served = view(store, read_only=True)
+    answer = served.get("/api/services")
+    assert answer.status_code == 503
+    (error,) = answer.json()["errors"]
+    assert error["code"] == 503
+    assert "has version 99" in error["msg"]
+    answer = served.get("/api/v3/services")
+    assert answer.status_code == 503
+    assert answer.json() == {"error": {"httpCode": 503, "message": error["msg"]}}
 
 
 def test_traces_are_listed_newest_first(shop: Served) -> None:
