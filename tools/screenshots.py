@@ -64,7 +64,7 @@ def main() -> None:
         browser = playwright.chromium.launch(
             executable_path=chromium, args=["--no-sandbox"]
         )
-        page = browser.new_page(viewport=SIZE, device_scale_factor=1.5)
+        page = browser.new_page(viewport=SIZE, device_scale_factor=1.25)
         page.goto(url)
         shoot(page, "episodes")
         page.goto(f"{url}/?q={SHOWN}")

@@ -5,6 +5,7 @@ import { html, useState } from "../html.mjs";
 import { asksFor, toggled } from "./grammar.mjs";
 
 const FEW = 6;
+const IDS = new Set(["job", "task", "group"]); // said less by their values: below the others
 
 function Value({ facet, entry, most, q, onChange }) {
   const value = String(entry.value);
@@ -38,7 +39,7 @@ function tells({ key, values }, q, total) {
  *   those that all episodes have in common are left out
  */
 export function Facets({ facets, q, total, onChange }) {
-  const worth = facets.filter((facet) => tells(facet, q, total));
+  const worth = facets.filter((facet) => tells(facet, q, total)).sort((a, b) => IDS.has(a.key) - IDS.has(b.key));
   return html`<div class="facets">
     ${worth.map((facet) => html`<${Facet} key=${facet.key} ...${{ facet, q, onChange }} />`)}
     ${worth.length === 0 && html`<p class="mut">Nothing to narrow down.</p>`}
