@@ -143,6 +143,18 @@ class Job:
         ways = ", ".join(f"{n} {outcome}" for outcome, n in self.outcomes.items())
         return f"{self.name}: {reward} over {len(self.results)} episodes ({ways})"
 
+    def _repr_html_(self) -> str:
+        """Show the job in a notebook: its figures, and a row for each episode."""
+        from hudtrace.notebook import job_html
+
+        return job_html(self)
+
+    def _repr_markdown_(self) -> str:
+        """Show the job as Markdown."""
+        from hudtrace.notebook import job_markdown
+
+        return job_markdown(self)
+
     def _by_task(self, ungraded: float | None) -> dict[str, list[float]]:
         found: dict[str, list[float]] = {}
         for result in self.results:

@@ -168,27 +168,16 @@ class EvalResult:
         return state
 
     def _repr_html_(self) -> str:
-        """Show the result as a small table in a notebook."""
-        import html
+        """Show the result in a notebook: what came of it, and its conversation."""
+        from hudtrace.notebook import result_html
 
-        rows = {
-            "reward": "none" if self.reward is None else f"{self.reward:g}",
-            "outcome": self.outcome,
-            "answer": "" if self.answer is None else str(self.answer)[:500],
-            "turns": str(self.turns),
-            "tool calls": str(self.tool_calls),
-            "tokens": f"{self.usage.input_tokens} in, {self.usage.output_tokens} out",
-            "duration": f"{self.duration:.2f} s",
-        }
-        if self.error is not None:
-            rows["error"] = repr(self.error)
-        cells = "".join(
-            f"<tr><th>{key}</th><td>{html.escape(value)}</td></tr>"
-            for key, value in rows.items()
-        )
-        url, title = html.escape(self.trace_url, quote=True), html.escape(self.name)
-        trace = f'<tr><th>trace</th><td><a href="{url}">{self.trace_id}</a></td></tr>'
-        return f"<table><caption>{title}</caption>{cells}{trace}</table>"
+        return result_html(self)
+
+    def _repr_markdown_(self) -> str:
+        """Show the result as Markdown."""
+        from hudtrace.notebook import result_markdown
+
+        return result_markdown(self)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ LAYERS = {
     0: "errors exits semconv settings messages notices progress terminal",
     1: "tools schema nulls threads loops locks grading tree tracing delivery store backends dialects prices answers index transcript",
     2: "task prompts scenario scenario_run environment registry hub mcp_servers frameworks formats instrumentation interchange",
-    3: "runtime carriers record limits result toolbox converters eval_view open_eval sync_eval context bare jobs evaluation comparison verdicts chat",
+    3: "runtime carriers record limits result toolbox converters eval_view open_eval sync_eval context bare jobs evaluation comparison verdicts notebook chat",
     4: "server viewer testing cli __main__",
 }
 LAYER = {name: layer for layer, names in LAYERS.items() for name in names.split()}

@@ -28,9 +28,9 @@ def text(db: sqlite3.Connection, trace_id: str) -> str:
     """Return an episode, or any other trace, as Markdown."""
     transcript = conversation.read(db, trace_id)
     episode = queries.episode(db, trace_id)
-    lines = [f"# {_inline(title(episode, transcript))}", "", "| | |", "|---|---|"]
+    lines = [f"# {inline(title(episode, transcript))}", "", "| | |", "|---|---|"]
     lines += [
-        f"| {name} | {_inline(value)} |" for name, value in facts(episode, transcript)
+        f"| {name} | {inline(value)} |" for name, value in facts(episode, transcript)
     ]
     for item in conversation.page(db, transcript, 0, len(transcript.entries), WHOLE):
         lines += ["", *_item(item)]
@@ -42,13 +42,13 @@ def _item(item: Plain) -> Iterator[str]:
     if kind == "call":
         yield from _call(item)
     elif kind == "tool":
-        yield f"## {_inline(item['name'])}{_took(item['duration'])}"
+        yield f"## {inline(item['name'])}{_took(item['duration'])}"
         yield from _tool_call(item["part"])
     elif kind == "reward":
         yield from _reward(item)
     elif kind == "error":
-        yield f"## Error: {_inline(item.get('type'))}"
-        yield from _fenced(item.get("stacktrace") or item.get("message"))
+        yield f"## Error: {inline(item.get('type'))}"
+        yield from fenced(item.get("stacktrace") or item.get("message"))
     else:
         yield f"## {kind.capitalize()}"
         yield from _parts(item["parts"])
@@ -59,20 +59,20 @@ def _call(item: Plain) -> Iterator[str]:
     if item["thread"]:
         where.append(f"thread {item['thread']}")
     told = ", ".join(filter(None, where))
-    yield f"## {_inline(item['name'])}{f' — {told}' if told else ''}"
+    yield f"## {inline(item['name'])}{f' — {told}' if told else ''}"
     yield ""
-    yield _inline("; ".join(_figures(item)))
+    yield inline("; ".join(_figures(item)))
     if item["rewritten_at"] is not None:
         yield ""
         yield f"**History rewritten after message {item['rewritten_at']}**"
     for message in item["new"]:
         yield ""
-        yield f"**{_inline(message['role'])}** \\#{message['n']}"
+        yield f"**{inline(message['role'])}** \\#{message['n']}"
         yield from _parts(message["parts"])
     if item["error"]:
         yield ""
-        yield f"**Error: {_inline(item['error']['type'])}**"
-        yield from _fenced(item["error"]["message"])
+        yield f"**Error: {inline(item['error']['type'])}**"
+        yield from fenced(item["error"]["message"])
 
 
 def _figures(item: Plain) -> Iterator[str]:
@@ -95,29 +95,29 @@ def _parts(parts: Iterable[Plain]) -> Iterator[str]:
             yield from _tool_call(part)
         elif kind == "tool_call_response":
             yield ""
-            yield f"→ response to {_inline(part['id'])}"
+            yield f"→ response to {inline(part['id'])}"
             yield from _parts(part["result"]["parts"])
         elif kind == "text":
-            yield from _fenced(part["text"])
+            yield from fenced(part["text"])
         elif kind == "reasoning":
             yield ""
             yield "reasoning:"
-            yield from _fenced(part["text"])
+            yield from fenced(part["text"])
         else:
             yield ""
-            yield _inline(_named(part))
+            yield inline(_named(part))
 
 
 def _tool_call(part: Plain) -> Iterator[str]:
     failed = ", failed" if part["error"] else ""
     yield ""
-    yield f"→ {_inline(part['name'])}{_took(part['duration'])}{failed}"
+    yield f"→ {inline(part['name'])}{_took(part['duration'])}{failed}"
     arguments = part["arguments"]
     if isinstance(arguments, str):
-        yield from _fenced(arguments)
+        yield from fenced(arguments)
     else:
         given = json.dumps(arguments, ensure_ascii=False, indent=2)
-        yield from _fenced(given, "json")
+        yield from fenced(given, "json")
     if part["result"] is None:
         yield ""
         yield "no result"
@@ -133,12 +133,12 @@ def _reward(item: Plain) -> Iterator[str]:
     marks = [item["label"] or "", "later verdict" if item["late"] else ""]
     marks.append("" if item["effective"] else "superseded")
     told = ", ".join(filter(None, marks))
-    yield f"## {_inline(item['name'])}: {value}{f' ({_inline(told)})' if told else ''}"
+    yield f"## {inline(item['name'])}: {value}{f' ({inline(told)})' if told else ''}"
     if item["evaluator"]:
         yield ""
-        yield f"by {_inline(item['evaluator'])} ({_inline(item['kind_of'])})"
+        yield f"by {inline(item['evaluator'])} ({inline(item['kind_of'])})"
     if item["explanation"]:
-        yield from _fenced(item["explanation"])
+        yield from fenced(item["explanation"])
 
 
 def _named(part: Mapping[str, Any]) -> str:
@@ -154,7 +154,7 @@ def _took(nanoseconds: int | None) -> str:
     return "" if nanoseconds is None else f" ({duration(nanoseconds / 1e9)})"
 
 
-def _fenced(content: Any, kind: str = "text") -> Iterator[str]:
+def fenced(content: Any, kind: str = "text") -> Iterator[str]:
     """Return *content* between fences that are longer than any in it."""
     shown = visible(content if isinstance(content, str) else str(content))
     longest = max((len(ticks) for ticks in _TICKS.findall(shown)), default=0)
@@ -165,6 +165,6 @@ def _fenced(content: Any, kind: str = "text") -> Iterator[str]:
     yield fence
 
 
-def _inline(value: Any) -> str:
+def inline(value: Any) -> str:
     """Return *value* on one line, with nothing in it that Markdown acts on."""
     return _ACTING.sub(r"\\\1", one_line(str(value)))
