@@ -121,6 +121,18 @@ def test_another_episode_is_chosen_by_its_id(compare: Any, pairs: Site) -> None:
     page.wait_for_url(f"**/diff/{pairs.ids['right']}...{pairs.ids['again']}")
 
 
+def test_another_episode_is_chosen_from_a_list(compare: Any, pairs: Site) -> None:
+    """Episodes of the same scenario are offered; a filter narrows them."""
+    page = compare("right", "wrong")
+    page.get_by_role("button", name="Another").first.click()
+    offered = page.locator(".diff-pick li")
+    expect(offered).to_have_count(5)
+    page.get_by_role("searchbox").fill("turns>800")
+    expect(offered).to_have_count(1)
+    offered.get_by_role("button").click()
+    page.wait_for_url(f"**/diff/{pairs.ids['longer']}...{pairs.ids['wrong']}")
+
+
 def test_a_row_leads_into_its_episode(compare: Any, pairs: Site) -> None:
     """The place of a row is a link to the span in its episode."""
     page = compare("right", "wrong")

@@ -89,8 +89,7 @@ def go(made: Site, visit: Visits) -> Any:
 
 
 @pytest.fixture(autouse=True)
-def _unindexed(visit: Visits) -> None:
-    visit.allow("/neighbours")
+def _outlived(visit: Visits) -> None:
     visit.allow("/events")  # a viewer of a test's own is gone before its page
 
 
@@ -233,6 +232,24 @@ def test_views_are_one_key_away_and_back_returns(go: Any) -> None:
     expect(page.get_by_role("tab", name="Split")).to_have_attribute(
         "aria-selected", "true"
     )
+
+
+def test_neighbours_are_those_of_the_list(go: Any, made: Site) -> None:
+    """The list's filter stays in the URL; ] and [ go through what it has, u back to it."""
+    page = go("failed", "q=tokens<10k&sort=-turns&view=split")
+    steps = page.get_by_role("navigation", name="Episodes of the list")
+    expect(steps).to_contain_text("of 5")
+    place = steps.locator(".num").inner_text()
+    there, back = ("[", "]") if place == "5 of 5" else ("]", "[")
+    page.keyboard.press(there)
+    expect(steps.locator(".num")).to_have_text(re.compile(f"^(?!{place}).* of 5"))
+    expect(page.locator(".trace[data-view=split]")).to_be_visible()
+    assert "q=tokens" in page.url
+    page.keyboard.press(back)
+    expect(steps.locator(".num")).to_have_text(place)
+    assert made.ids["failed"] in page.url
+    page.keyboard.press("u")
+    page.wait_for_url(re.compile(r"/\?q=tokens.*sort=-turns"))
 
 
 def test_split_keeps_both_halves_together(go: Any) -> None:
