@@ -205,6 +205,8 @@ class Store:
     # Opening -----------------------------------------------------------------
 
     def _connect(self) -> sqlite3.Connection:
+        if self.path is not None and not self.path.exists():
+            self.path.touch(0o600)  # what SQLite puts beside it is as it is then
         db = _open(self.uri)
         try:
             with self._creation_lock():
