@@ -63,9 +63,7 @@ class Transcript:
         """Return the number of the item that shows message *n*."""
         for call in self.calls:
             if call.first <= n < call.first + len(call.new):
-                message = self.source.read([call.new[n - call.first]])
-                parts = [part for each in message.values() for part in each["parts"]]
-                asker = self.tools.asker(call, parts[0]) if parts else None
+                asker = self.tools.asker_of(call, n)
                 return self._by_span[(asker or call).row.span_id]
         return None
 

@@ -12,7 +12,7 @@ from hudtrace.transcript import foreign
 from hudtrace.transcript.calls import Call, Messages
 from hudtrace.transcript.parts import API, SHORT, Parts, Plain
 from hudtrace.transcript.rows import Row, detail
-from hudtrace.transcript.toolcalls import Answer, ToolCalls, tool_name
+from hudtrace.transcript.toolcalls import Answer, Keys, ToolCalls, tool_name
 
 
 class Items:
@@ -60,6 +60,7 @@ class Items:
     def _messages(self, call: Call) -> list[Plain]:
         read = self._source.read(call.new)
         answers = self._tools.answers(call)
+        keys = Keys()
         shown = []
         for n, key in enumerate(call.new, call.first):
             message = read.get(key)
@@ -67,11 +68,11 @@ class Items:
                 continue
             href = self._source.href(key)
             output = n >= call.first + len(call.input)
-            listed = [
-                self._part(call, part, href, str(place), answers)
+            made = [
+                self._part(call, part, href, str(place), keys, answers)
                 for place, part in enumerate(message["parts"])
-                if self._tools.asker(call, part) is None
             ]
+            listed = [part for part in made if part is not None]
             if listed or not message["parts"]:
                 role = self._parts.data(message["role"])
                 shown.append({"n": n, "role": role, "output": output, "parts": listed})
@@ -83,18 +84,22 @@ class Items:
         part: Mapping[str, Any],
         href: str,
         place: str,
+        keys: Keys,
         answers: Mapping[str, Answer],
-    ) -> Plain:
+    ) -> Plain | None:
+        """Return a part, None for a response that is shown where it was asked for."""
         if part.get("type") == "tool_call_response":
+            if self._tools.asker(call, keys.of(part)) is not None:
+                return None
             return self._parts.tool_response(part, href, place)
         if part.get("type") != "tool_call":
             return self._parts.part(part, href, place)
-        call_id = str(part.get("id"))
+        key = keys.of(part)
         made = self._parts.tool_call(part, href)
-        row = self._tools.span_of(call, call_id)
+        row = self._tools.span_of(call, key)
         if row is not None:
             made |= _done(row)
-        answer = answers.get(call_id)
+        answer = answers.get(key)
         if answer is not None:
             where = self._source.href(answer.message)
             inner = self._parts.response(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -22,6 +23,26 @@ class Answer(NamedTuple):
     n: int
     place: int
     part: Any
+
+
+class Keys:
+    """Names the tool calls and the responses of one call, also those without an id.
+
+    Gemini and some servers give none: the first response of a tool then answers the
+    first call of it, and so on.
+    """
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, str]] = Counter()
+
+    def of(self, part: Mapping[str, Any]) -> str:
+        """Return the name of the next tool call or response."""
+        if part.get("id"):
+            return str(part["id"])
+        name = str(part.get("name"))
+        kind = str(part.get("type")), name
+        self._counts[kind] += 1
+        return f"{name}#{self._counts[kind]}"
 
 
 @dataclass(slots=True)
@@ -61,29 +82,36 @@ class ToolCalls:
         wanted = self._asked[call.row.span_id].names
         found: dict[str, Answer] = {}
         for later in self._around(call, 0, _LATER) if wanted else ():
-            numbered = enumerate(later.new, later.first)
-            numbers = {key: n for n, key in numbered}
-            for key, message in self._source.read(list(numbers)).items():
-                for place, part in enumerate(message["parts"]):
-                    answers = str(part.get("id"))
-                    if part.get("type") == _RESPONSE and answers in wanted:
-                        answer = Answer(key, numbers[key], place, part)
-                        found.setdefault(answers, answer)
+            read, keys = self._source.read(later.new), Keys()
+            for n, key in enumerate(later.new, later.first):
+                for place, part in enumerate(read[key]["parts"] if key in read else ()):
+                    if part.get("type") == _RESPONSE:
+                        answers = keys.of(part)
+                        if answers in wanted:
+                            found.setdefault(answers, Answer(key, n, place, part))
             if len(found) == len(wanted):
                 break
         return found
 
-    def asker(self, call: Call, part: Any) -> Call | None:
-        """Return the call that asked for what *part*, of a message of *call*, answers.
+    def asker(self, call: Call, answers: str) -> Call | None:
+        """Return the call that asked for what a response in *call* answers.
 
-        The part is shown there. None if it answers nothing that is near.
+        The response is shown there. None if it answers nothing that is near.
         """
-        if part.get("type") != _RESPONSE:
-            return None
-        answers = str(part.get("id"))
         for earlier in reversed(self._around(call, -_LATER, 0)):
             if answers in self._asked[earlier.row.span_id].names:
                 return earlier
+        return None
+
+    def asker_of(self, call: Call, n: int) -> Call | None:
+        """Return the call that asked for what message *n*, of *call*, answers."""
+        read, keys = self._source.read(call.new), Keys()
+        for number, key in enumerate(call.new, call.first):
+            for part in read[key]["parts"] if key in read else ():
+                if part.get("type") == _RESPONSE:
+                    asker = self.asker(call, keys.of(part))
+                    if number == n:
+                        return asker
         return None
 
     def _around(self, call: Call, first: int, last: int) -> list[Call]:
@@ -94,10 +122,10 @@ class ToolCalls:
     def _read_requests(self, calls: Sequence[Call]) -> None:
         requests = self._source.asking([key for call in calls for key in call.new])
         for call in calls:
-            names = self._asked[call.row.span_id].names
+            names, keys = self._asked[call.row.span_id].names, Keys()
             for key in call.new:
                 for part in tool_calls_of(requests[key]) if key in requests else ():
-                    names[str(part.get("id"))] = str(part.get("name"))
+                    names[keys.of(part)] = str(part.get("name"))
 
     def _match(self, calls: Sequence[Call], tools: Sequence[Row]) -> set[str]:
         """Give each tool call its span; return the spans that are given.

@@ -159,3 +159,44 @@ def test_an_image_in_a_span(received: Any) -> None:
         "href": f"/api/hud/v1/trace/{TRACE}/span/{'bb' * 8}/message/0/blob/0",
     }
     assert found.source.blob(part["href"]) == b"\0\0\0"
+
+
+def test_tool_calls_without_ids(received: Any) -> None:
+    """Where calls have no ids, the first response of a tool answers its first call."""
+    asked = [
+        {"type": "tool_call", "name": name, "arguments": {"x": x}}
+        for name, x in (("look", 1), ("find", 2), ("look", 3))
+    ]
+    said = [
+        {"type": "tool_call_response", "name": name, "response": f"{name} {x}"}
+        for name, x in (("look", 1), ("look", 3), ("find", 2))
+    ]
+    given = [{"role": "user", "parts": [{"type": "text", "content": "go"}]}]
+    answer = {"role": "assistant", "parts": asked}
+    results = {"role": "tool", "parts": said}
+    calls = [
+        (given, answer),
+        ([*given, answer, results], {"role": "assistant", "parts": []}),
+    ]
+    items, _ = received(
+        [
+            {
+                "id": f"{number:016x}",
+                "parent": None,
+                "name": "generate_content gemini",
+                "attributes": {
+                    "gen_ai.operation.name": "generate_content",
+                    "gen_ai.input.messages": json.dumps(given),
+                    "gen_ai.output.messages": json.dumps([answer]),
+                },
+            }
+            for number, (given, answer) in enumerate(calls, 1)
+        ]
+    )
+    shown = items[0]["new"][-1]["parts"]
+    assert [part["result"]["parts"][0]["text"] for part in shown] == [
+        "look 1",
+        "find 2",
+        "look 3",
+    ]
+    assert [message["role"] for message in items[1]["new"]] == ["assistant"]
