@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -14,6 +15,7 @@ from hudtrace.store.decode import Decoded, DecodedEvent, DecodedLink, decode_spa
 from hudtrace.store.writers import Writer
 
 State = Literal["done", "running", "interrupted"]
+JUST_BEGUN_NS = 3 * 10**9  # in which a span that is open may not be known as such
 OPEN_STATES = ("running", "interrupted")
 
 
@@ -375,13 +377,20 @@ def _where(filters: dict[str, Any]) -> tuple[str, list[Any]]:
 
 
 def running_traces(db: sqlite3.Connection) -> set[str]:
-    """Return the traces with open spans of processes that are alive."""
+    """Return the traces with open spans of processes that are alive.
+
+    While a process is, episodes that have just begun are taken to be of it: that
+    spans are open is written only after a second.
+    """
     alive = [writer.id for writer in writers(db) if writer.alive]
     if not alive:
         return set()
     marks = ",".join("?" * len(alive))
     rows = db.execute(
-        f"SELECT DISTINCT trace_id FROM open_spans WHERE writer IN ({marks})", alive
+        f"SELECT trace_id FROM open_spans WHERE writer IN ({marks}) UNION "
+        'SELECT trace_id FROM episodes AS e WHERE start > ? AND "end" IS NULL '
+        "AND NOT EXISTS (SELECT 1 FROM open_spans AS o WHERE o.trace_id = e.trace_id)",
+        (*alive, time.time_ns() - JUST_BEGUN_NS),
     )
     return {trace_id.hex() for (trace_id,) in rows}
 

@@ -27,7 +27,7 @@ _IDLE = 1.0  # where nobody listens
 _LISTENED = 10.0  # seconds that somebody who has asked is taken to listen on
 _HEARTBEAT = 15.0
 _SLICE = 0.2  # that the index is kept up, before anything is told
-_KEPT = 2_000  # changes
+_KEPT = 500  # changes
 _LISTENERS = 256
 Json = dict[str, Any]
 
@@ -97,8 +97,7 @@ class Live:
         try:
             yield b"retry: 2000\n\n"
             current = self.seq if seq is None else seq
-            yield _event(self.since(current), self.seq)
-            current = self.seq
+            changed.set()  # the first event says where the stream begins
             while not self._ending.is_set():
                 try:
                     await asyncio.wait_for(changed.wait(), _HEARTBEAT)
@@ -106,11 +105,11 @@ class Live:
                     yield b": still here\n\n"
                     continue
                 changed.clear()
-                if self.seq != current:
-                    told = self.since(current)
-                    current = self.seq if told is None else int(told["seq"])
-                    yield _event(told, current)
-                    await asyncio.sleep(TICK / 2)
+                newest = self.seq
+                told = self.since(current)
+                current = newest if told is None else int(told["seq"])
+                yield _event(told, current)
+                await asyncio.sleep(TICK / 2)
         finally:
             self._listeners.discard(changed)
 
@@ -188,5 +187,4 @@ def _joined(sightings: list[Sighting], seq: int) -> Json:
 def _event(change: Json | None, seq: int) -> bytes:
     """Return an event of a stream; without a change, everything may be another."""
     name, data = ("reset", {}) if change is None else ("change", change)
-    number = seq if change is None else change["seq"]
-    return b"id: %d\nevent: %s\ndata: %s\n\n" % (number, name.encode(), encode(data))
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (seq, name.encode(), encode(data))

@@ -7,6 +7,7 @@ the store. The store need not be there yet: until it is, it is as if it were emp
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sqlite3
 import threading
@@ -65,7 +66,7 @@ class Reading:
             return question(self)
         finally:
             for db in used:
-                if db.in_transaction:
+                with contextlib.suppress(sqlite3.Error):  # closed, or never begun
                     db.execute("ROLLBACK")
 
     def kept(self, key: Hashable, make: Callable[[], Answer]) -> Answer:

@@ -42,11 +42,13 @@ class Watch:
         self._path = path
         self._empty = empty
         self._reading: Reading | None = None
+        self._begun = False
         self._version = self._last = self._episodes = 0
         self._counted = 0.0
         self._open: dict[bytes, tuple[bytes, str]] = {}
         self._alive: set[str] = set()
         self._writers: dict[str, Writer] = {}
+        self._young: dict[bytes, float] = {}  # until when they may have just begun
 
     def look(self) -> Sighting | None:
         """Return what has changed since the last look, None for nothing."""
@@ -54,8 +56,9 @@ class Watch:
         if reading is None or reading.outdated:
             return self._begin()
         (version,) = reading.db.execute("PRAGMA data_version").fetchone()
-        gone = {writer for writer in self._alive if not self._lives(writer)}
-        if version == self._version and not gone:
+        gone = any(not self._lives(writer) for writer in self._alive)
+        grown = any(time.monotonic() > until for until in self._young.values())
+        if version == self._version and not gone and not grown:
             return None
         self._version = version
         return reading.answer(self._difference)
@@ -68,23 +71,55 @@ class Watch:
 
     def _begin(self) -> Sighting | None:
         """Open the store that is there now; what was known before is of no use."""
-        known = self._reading is not None
+        known, self._begun = self._begun, True
         self.close()
-        reading = self._reading = Reading(self._path, self._empty)
+        reading = Reading(self._path, self._empty)
         (self._version,) = reading.db.execute("PRAGMA data_version").fetchone()
-        reading.answer(self._difference)
+        reading.answer(lambda reading: self._note(reading.db))
+        self._young.clear()
+        self._reading = reading
         return Sighting(reset=True) if known else None
 
-    def _difference(self, reading: Reading) -> Sighting | None:
-        db, last = reading.db, self._last
+    def _note(self, db: sqlite3.Connection) -> None:
+        """Note how the store is now."""
         (self._last,) = db.execute("SELECT coalesce(max(id), 0) FROM spans").fetchone()
-        changed = self._touched(db, last)
-        before, self._open = self._open, _open_spans(db)
-        changed |= {trace for _, (trace, _) in before.items() ^ self._open.items()}
-        changed |= self._left(db)
+        self._open = _open_spans(db)
+        self._writers = {writer.id: writer for writer in queries.writers(db)}
+        wanted = {writer for _, writer in self._open.values()}
+        self._alive = {writer for writer in wanted if self._lives(writer)}
+
+    def _difference(self, reading: Reading) -> Sighting | None:
+        db, last, opened, alive = reading.db, self._last, self._open, self._alive
+        self._note(db)
+        changed = self._touched(db, last) | self._grown()
+        changed |= {trace for _, (trace, _) in opened.items() ^ self._open.items()}
+        gone = alive - self._alive
+        changed |= {trace for trace, writer in self._open.values() if writer in gone}
         if self._last < last or self._has_fewer(db):
             return Sighting(reset=True)
-        return _sighting(db, changed) if changed else None
+        if not changed:
+            return None
+        found = _sighting(db, changed)
+        self._note_young(found)
+        return found
+
+    def _note_young(self, found: Sighting) -> None:
+        """Remember what runs only because it has just begun: that will be over soon."""
+        until = time.monotonic() + queries.JUST_BEGUN_NS / 1e9
+        known = {trace for trace, _ in self._open.values()}
+        for id_, state in found.traces.items():
+            trace = bytes.fromhex(id_)
+            if state["state"] == "running" and trace not in known:
+                self._young.setdefault(trace, until)
+            else:
+                self._young.pop(trace, None)
+
+    def _grown(self) -> set[bytes]:
+        now = time.monotonic()
+        found = {trace for trace, until in self._young.items() if now > until}
+        for trace in found:
+            del self._young[trace]
+        return found
 
     def _touched(self, db: sqlite3.Connection, last: int) -> set[bytes]:
         """Return the traces of new spans, and those that new verdicts are about."""
@@ -95,15 +130,6 @@ class Watch:
             (last,),
         )
         return {trace for (trace,) in rows}
-
-    def _left(self, db: sqlite3.Connection) -> set[bytes]:
-        """Return the traces whose writer has died with spans open."""
-        before = self._alive
-        self._writers = {writer.id: writer for writer in queries.writers(db)}
-        wanted = {writer for _, writer in self._open.values()}
-        self._alive = {writer for writer in wanted if self._lives(writer)}
-        gone = before - self._alive
-        return {trace for trace, writer in self._open.values() if writer in gone}
 
     def _lives(self, writer: str) -> bool:
         found = self._writers.get(writer)

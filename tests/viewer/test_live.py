@@ -7,6 +7,7 @@ import signal
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from viewer_kit import Events, Served, python, recording, until, viewing
@@ -33,12 +34,12 @@ def test_from_waiting_to_done(tmp_path: Path, view: View) -> None:
             None,
         )
         assert head["delivery"]["writers"] == 1
-        spans = served.api(f"/trace/{running.trace}/spans")
+        spans = until(lambda: with_open_spans(served, running.trace))
         assert set(spans["spans"]["state"]) <= {"running", "done"}
-        assert None in spans["spans"]["duration"]
         running.step()
         running.step()
         until(lambda: "done" in events.states(running.trace))
+        assert "interrupted" not in events.states(running.trace)
         (last,) = (
             trace
             for _, _, data in events.seen[-1:]
@@ -62,12 +63,25 @@ def test_from_waiting_to_done(tmp_path: Path, view: View) -> None:
     assert events.seen[0][1] <= events.seen[-1][1]
 
 
+def test_a_process_that_is_killed_at_once(tmp_path: Path, view: View) -> None:
+    """Before it is written that its spans are open, and while another one writes."""
+    store = tmp_path / "t.db"
+    served = view(store)
+    with recording(store), Events(served.origin) as events, recording(store) as short:
+        until(lambda: "running" in events.states(short.trace))
+        short.send_signal(signal.SIGKILL)
+        short.wait(20)
+        until(lambda: "interrupted" in events.states(short.trace))
+        assert served.api(f"/trace/{short.trace}")["state"] == "interrupted"
+
+
 def test_a_process_that_is_killed(tmp_path: Path, view: View) -> None:
     """`kill -9` makes its evals interrupted, though nothing is written any more."""
     store = tmp_path / "t.db"
     served = view(store)
     with Events(served.origin) as events, recording(store) as running:
         until(lambda: "running" in events.states(running.trace))
+        until(lambda: with_open_spans(served, running.trace))
         running.send_signal(signal.SIGKILL)
         running.wait(20)
         until(lambda: "interrupted" in events.states(running.trace))
@@ -196,6 +210,12 @@ def test_a_signal_with_streams_open(tmp_path: Path, sent: int) -> None:
             until(lambda: one.ended and other.ended)
         assert running.returncode == (130 if sent == signal.SIGINT else -sent)
         assert "Traceback" not in running.stderr.read()
+
+
+def with_open_spans(served: Served, trace_id: str) -> Any:
+    """Return the spans of a trace once some are known to be open."""
+    found = served.api(f"/trace/{trace_id}/spans")
+    return found if None in found["spans"]["duration"] else None
 
 
 def copy(store: Path, to: Path) -> Path:
