@@ -10,6 +10,7 @@ from hudtrace.store.decode import Decoded
 from hudtrace.store.queries import Verdict
 from hudtrace.transcript import foreign
 from hudtrace.transcript.calls import Call, Messages
+from hudtrace.transcript.late import late_trace
 from hudtrace.transcript.parts import API, SHORT, Parts, Plain
 from hudtrace.transcript.rows import Row, detail
 from hudtrace.transcript.toolcalls import Answer, Keys, ToolCalls, tool_name
@@ -134,7 +135,11 @@ class Items:
     # The episode -------------------------------------------------------------
 
     def _reward(self, verdict: Verdict) -> Plain:
-        known = self._detail(verdict.span_id)
+        trace_id = self._source.trace_id
+        if verdict.late:
+            found = late_trace(self._source.db, verdict.span_id, verdict.at)
+            trace_id = found or trace_id
+        known = detail(self._source.db, trace_id, verdict.span_id)
         explanation = known.attributes.get(semconv.EVALUATION_EXPLANATION)
         read = [
             link.span_id
@@ -143,6 +148,7 @@ class Items:
         ]
         return {
             "span_id": verdict.span_id,
+            "trace_id": trace_id,
             "name": verdict.name,
             "value": verdict.value,
             "label": verdict.label,

@@ -158,6 +158,25 @@ def test_control_characters_are_spelled_out(
         assert len(out.splitlines()) == 2
 
 
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["show", "last", "--chat", "--full"],
+        ["show", "last", "--timeline"],
+        ["diff", "last", "last", "--full"],
+        ["url", "last"],
+    ],
+)
+def test_nothing_acts_that_other_commands_print(
+    hostile: tuple[Path, str], args: list[str]
+) -> None:
+    """Conversations, times and comparisons are spelled out as well."""
+    out, err = hudtrace(*args, store=hostile[0])
+    assert not ACTING.search(out + err)
+    if args[0] != "url":
+        assert "\\x1b" in out
+
+
 def test_the_console_spells_control_characters_out(hostile: tuple[Path, str]) -> None:
     """The console exporter's tree keeps its lines, and nothing in it acts."""
     shown = hostile[1]

@@ -13,6 +13,7 @@ from openai import APIStatusError
 import hudtrace as hud
 from hudtrace.testing import call, error, say
 from hudtrace.transcript import conversation
+from hudtrace.verdicts import record_verdict
 
 Told = Callable[[str], list[str]]
 Db = Callable[[], sqlite3.Connection]
@@ -392,6 +393,39 @@ async def test_an_episode_under_way(agent: Any, task: hud.Task, db: Db) -> None:
     assert [m["n"] for m in first["new"]] == [m["n"] for m in shown[0]["new"]]
     assert [late.item_of_message(n) for n in (2, 3, 4)] == [0, 0, 1]
     assert late.item_of_message(5) is None
+
+
+async def test_a_later_verdict(task: hud.Task, told: Told, db: Db) -> None:
+    """A verdict that came later is last, with its explanation, and the first stays."""
+    async with hud.eval(task) as ctx:
+        await ctx.submit("JM")
+    db()
+    better = hud.Grade(1.0, explanation="a human says so")
+    record_verdict(ctx.result.trace_id, better, evaluator="me", kind="human")
+    assert told(ctx.result.trace_id)[-2:] == [
+        "reward reward: 0.0 None",
+        "reward reward: 1.0 a human says so",
+    ]
+
+
+async def test_an_instrumentor_beside_ours(
+    agent: Any, task: hud.Task, told: Told
+) -> None:
+    """A call that another instrumentor records too is told once."""
+    module = pytest.importorskip("openinference.instrumentation.openai")
+    from opentelemetry import trace
+
+    worker = agent(call(HUD), say("JR"))
+    async with hud.eval(task) as ctx:
+        instrumentor = module.OpenAIInstrumentor()
+        instrumentor.instrument(tracer_provider=trace.get_tracer_provider())
+        try:
+            await ctx.submit(await worker.work(ctx, str(ctx.prompt)))
+        finally:
+            instrumentor.uninstrument()
+    lines = told(ctx.result.trace_id)
+    assert len([line for line in lines if line.startswith("agent")]) == 2
+    assert lines[1] == "  1 user: What are the initials of the CEO of HUD?"
 
 
 async def test_a_trace_that_is_not_there(task: hud.Task, db: Db) -> None:

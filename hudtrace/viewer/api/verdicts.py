@@ -7,11 +7,10 @@ import sqlite3
 from hudtrace import semconv
 from hudtrace.store import queries
 from hudtrace.store.decode import decode_span
+from hudtrace.transcript.late import late_trace
 from hudtrace.viewer import addresses
 from hudtrace.viewer.api.stored import find
 from hudtrace.viewer.endpoints import Json
-
-_NEAR = 5_000  # rows around the time of a late verdict
 
 
 def verdicts(db: sqlite3.Connection, trace_id: str) -> list[Json]:
@@ -20,7 +19,7 @@ def verdicts(db: sqlite3.Connection, trace_id: str) -> list[Json]:
     for verdict in queries.verdicts(db, trace_id):
         where = trace_id
         if verdict.late:
-            where = _late_trace(db, verdict.span_id, verdict.at) or trace_id
+            where = late_trace(db, verdict.span_id, verdict.at) or trace_id
         span = find(db, where, verdict.span_id)
         said = None if span is None else span.attributes
         found.append(
@@ -53,31 +52,3 @@ def read_by_grader(db: sqlite3.Connection, trace_id: str) -> list[str]:
     links = (link for (body,) in rows for link in decode_span(body).links)
     read = [k.span_id for k in links if k.attributes.get(semconv.LINK_KIND) == "read"]
     return list(dict.fromkeys(read))
-
-
-def _late_trace(db: sqlite3.Connection, span_id: str, at: int) -> str | None:
-    """Return the trace that a late verdict is, by looking near the time it was given.
-
-    Rows are added soon after a span's end, so the ends of rows nearly ascend.
-    """
-    (low, high) = db.execute(
-        "SELECT coalesce(min(id), 0), coalesce(max(id), 0) FROM spans"
-    ).fetchone()
-    least, most = low, high
-    while low < high:
-        middle = (low + high) // 2
-        row = db.execute(
-            "SELECT id, end FROM spans WHERE id >= ? ORDER BY id LIMIT 1", (middle,)
-        ).fetchone()
-        if row[1] < at:
-            low = row[0] + 1
-        else:
-            high = middle
-    for reach in (_NEAR, most - least):
-        row = db.execute(
-            "SELECT trace_id FROM spans WHERE id BETWEEN ? AND ? AND span_id = ?",
-            (low - reach, low + reach, bytes.fromhex(span_id)),
-        ).fetchone()
-        if row is not None:
-            return str(row[0].hex())
-    return None
