@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+import socket
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -134,3 +135,20 @@ def test_an_index_that_is_deleted(tmp_path: Path, demo_store: Path, view: View) 
         running.communicate(timeout=60)
     until(lambda: served.api("/episodes")["total"] == 48)
     assert served.api("/search", q="initials")["total"] > 0
+
+
+def test_what_waits_to_be_sent(tmp_path: Path, view: View) -> None:
+    """Where a backend is away, it is said how much of a trace waits for it."""
+    store = tmp_path / "t.db"
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}"}
+    with python(store, "-m", "hudtrace.cli", "demo", **endpoint) as running:
+        running.communicate(timeout=100)
+    served = view(store, read_only=True)
+    for row in served.api("/episodes", limit=3)["rows"]:
+        delivery = served.api(f"/trace/{row['trace_id']}")["delivery"]
+        (waiting,) = delivery["destinations"]
+        assert str(port) in waiting["label"]
+        assert waiting["waiting"] == delivery["stored"] == row["span_count"]
+        assert waiting["set_aside"] == 0

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 from hudtrace import semconv
 from hudtrace.store import queries
-from hudtrace.store.outbox import backlog, count_set_aside, count_waiting
 from hudtrace.store.queries import StoredSpan
 from hudtrace.transcript.foreign import OPERATIONS
 from hudtrace.viewer import addresses
+from hudtrace.viewer.api.delivery import delivery
 from hudtrace.viewer.api.episodes import episode_data
 from hudtrace.viewer.api.messages import transcript
 from hudtrace.viewer.api.stored import find, service
@@ -62,7 +62,7 @@ def head(desk: Desk, trace_id: str) -> Json:
         **_said(desk, trace_id, figures.stored),
         "job": _job(db, episode),
         "links": desk.viewer.links.of(trace_id, root.span_id if root else ""),
-        "delivery": _delivery(desk, trace_id, figures),
+        "delivery": delivery(desk, trace_id, figures.stored),
         "orphans": _orphans(db, trace_id),
         "seq": figures.seq,
     }
@@ -191,25 +191,6 @@ def _job(db: sqlite3.Connection, episode: queries.Episode | None) -> Json | None
         "id": episode.job_id,
         "name": episode.job_id,
         "url": addresses.job(episode.job_id),
-    }
-
-
-def _delivery(desk: Desk, trace_id: str, figures: _Figures) -> Json:
-    """Return what has arrived, and what waits to be sent on."""
-    key, db = bytes.fromhex(trace_id), desk.db
-    return {
-        "store": str(desk.viewer.options.store),
-        "exists": desk.reading.exists,
-        "stored": figures.stored,
-        "writers": sum(writer.alive for writer in queries.writers(db)),
-        "destinations": [
-            {
-                "label": each.destination.label,
-                "waiting": count_waiting(db, each.destination.key, trace_id=key),
-                "set_aside": count_set_aside(db, each.destination.key, trace_id=key),
-            }
-            for each in backlog(db)
-        ],
     }
 
 
