@@ -66,7 +66,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sort",
         metavar="COLUMN",
-        help="episodes in this order, e.g. reward, or -cost for the largest first",
+        help="episodes in this order, e.g. reward, or --sort=-cost for the largest first",
     )
     parser.add_argument("--store", help="path of the store")
     parser.add_argument("--json", action="store_true", help="print JSON, one per line")

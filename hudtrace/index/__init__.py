@@ -27,6 +27,8 @@ class Index:
     def __init__(self, store: Path, at: Path | None = None) -> None:
         self.store = store
         self._at = at
+        #: Which traces have a text, by what was looked for and the last span read.
+        self.kept: dict[tuple[str, int], str] = {}
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._open()
 
@@ -65,6 +67,7 @@ class Index:
     def reopen(self) -> None:
         """Open both files again, as they are now."""
         self._close_files()
+        self.kept.clear()
         self._open()
 
     def close(self) -> None:

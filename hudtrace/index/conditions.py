@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hudtrace.index.fields import FIELDS, NONE, Field
 from hudtrace.index.filters import Filter, Term
 
+if TYPE_CHECKING:
+    from hudtrace.index import Index
+
 _HAS_FACT = "e.trace IN (SELECT trace FROM trace_facts WHERE fact IN ({0}))"
-_HAS_TEXT = (
-    "e.trace IN (SELECT t.trace FROM words JOIN trace_texts AS t "
-    "ON t.text = words.rowid WHERE words MATCH ?)"
+_AMONG = "(SELECT value FROM json_each(?))"
+_WITH_TEXT = (
+    "SELECT json_group_array(trace) FROM (SELECT DISTINCT t.trace FROM words "
+    "CROSS JOIN trace_texts AS t ON t.text = words.rowid WHERE words MATCH ?)"
 )
+_MOST_KEPT = 8
 _FACTS = "SELECT id FROM facts WHERE kind = ? AND "
 ERROR = "e.failure IN ('agent', 'infra')"
 
@@ -25,20 +30,25 @@ class Condition(NamedTuple):
     values: Sequence[Any] = ()
 
 
-def condition(filter_: Filter, running: Sequence[int]) -> Condition:
+def condition(index: Index, filter_: Filter, running: Sequence[int]) -> Condition:
     """Return what *filter_* asks of an episode; *running* are those that run."""
-    parts = [_of_term(term, running) for term in filter_.terms]
+    parts = [
+        _of_text(index, term) if term.field is None else _of_term(term, running)
+        for term in filter_.terms
+    ]
     if not parts:
         return Condition("1")
     values = [value for part in parts for value in part.values]
     return Condition(" AND ".join(f"({part.sql})" for part in parts), values)
 
 
-def all_of(filter_: Filter | None, running: Sequence[int], of_others: str) -> Condition:
+def all_of(
+    index: Index, filter_: Filter | None, running: Sequence[int], of_others: str
+) -> Condition:
     """Return a condition for rows that belong to episodes, by one with a place for theirs."""
     if filter_ is None or not (filter_.terms or filter_.errors):
         return Condition("1")
-    own = Condition("0") if filter_.errors else condition(filter_, running)
+    own = Condition("0") if filter_.errors else condition(index, filter_, running)
     return Condition(of_others.format(own.sql), own.values)
 
 
@@ -58,11 +68,21 @@ def _as_string(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
 
 
+def _of_text(index: Index, term: Term) -> Condition:
+    """Return the condition of having a text; the traces with it are found only once."""
+    match = match_of(term.values[0], phrase=term.phrase)
+    (seen,) = index.db.execute("SELECT spans FROM progress").fetchone()
+    traces = index.kept.get((match, seen))
+    if traces is None:
+        (traces,) = index.db.execute(_WITH_TEXT, (match,)).fetchone()
+        while len(index.kept) >= _MOST_KEPT:
+            del index.kept[next(iter(index.kept))]
+        index.kept[match, seen] = traces
+    return _turned(Condition(f"e.trace IN {_AMONG}", [traces]), term.negated)
+
+
 def _of_term(term: Term, running: Sequence[int]) -> Condition:
-    if term.field is None:
-        match = match_of(term.values[0], phrase=term.phrase)
-        return _turned(Condition(_HAS_TEXT, [match]), term.negated)
-    field = FIELDS[term.field]
+    field = FIELDS[term.field or ""]
     build = _BUILDERS.get(field.name) or _BUILDERS[field.kind]
     operator = "=" if term.op in (":", "!=") else term.op
     found = build(field, operator, term.meant, running)
@@ -169,11 +189,10 @@ def _state(
     _field: Field, _operator: str, values: Sequence[Any], running: Sequence[int]
 ) -> Condition:
     alive = json.dumps(list(running))
-    among = "(SELECT value FROM json_each(?))"
     known = {
         "done": Condition("e.end IS NOT NULL"),
-        "running": Condition(f"e.end IS NULL AND e.trace IN {among}", [alive]),
-        "interrupted": Condition(f"e.end IS NULL AND e.trace NOT IN {among}", [alive]),
+        "running": Condition(f"e.end IS NULL AND e.trace IN {_AMONG}", [alive]),
+        "interrupted": Condition(f"e.end IS NULL AND e.trace NOT IN {_AMONG}", [alive]),
         "error": Condition(ERROR),
     }
     return _any([known[value] for value in values])

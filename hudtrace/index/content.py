@@ -154,8 +154,10 @@ def _add_errors(told: Told, span: Decoded, status: int) -> None:
             _add_fact(told, "error", kind)
             told.texts.extend(_text("errors", None, f"{kind}: {said}"))
     if status == _ERROR or semconv.ERROR_TYPE in attributes:
-        _add_fact(told, "error", attributes.get(semconv.ERROR_TYPE))
-        told.texts.extend(_text("errors", None, span.status_message))
+        kind = attributes.get(semconv.ERROR_TYPE)
+        _add_fact(told, "error", kind)
+        said = ": ".join(str(x) for x in (kind, span.status_message) if x)
+        told.texts.extend(_text("errors", None, said))
 
 
 def _add_tool(told: Told, span: Decoded, status: int) -> None:
@@ -188,6 +190,7 @@ def _add_episode(told: Told, attributes: Mapping[str, Any]) -> None:
         for key, value in attributes.items():
             if key.startswith(prefix) and key != semconv.VARIANT_ID:
                 _add_fact(told, "tag", f"{key.removeprefix(prefix)}={value}")
+    _add_fact(told, "model", attributes.get(semconv.MODEL))
     args = attributes.get(semconv.ARGS)
     if args not in (None, "{}"):
         task = f"{attributes.get(semconv.SCENARIO) or ''} {args}"

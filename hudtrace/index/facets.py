@@ -55,11 +55,11 @@ def facets(index: Index, filter_: Filter) -> list[Facet]:
     own = {term.field for term in filter_.terms}
     found: dict[str, Facet] = {}
     shared = [key for key in _LABELS if key not in own]
-    with chosen(index.db, condition(filter_, alive)) as capped:
+    with chosen(index.db, condition(index, filter_, alive)) as capped:
         for key in shared:
             found[key] = _facet(index.db, key, alive, capped)
     for key in _LABELS.keys() - set(shared):
-        where = condition(filter_.leaving_out(key), alive)
+        where = condition(index, filter_.leaving_out(key), alive)
         with chosen(index.db, where) as capped:
             found[key] = _facet(index.db, key, alive, capped)
     return [found[key] for key in _LABELS if found[key].values]

@@ -57,7 +57,7 @@ def summary(index: Index, filter_: Filter) -> Summary:
     if filter_.errors:
         return Summary()
     alive = running(index.db)
-    return summed_up(index.db, condition(filter_, alive), alive)
+    return summed_up(index.db, condition(index, filter_, alive), alive)
 
 
 def summed_up(

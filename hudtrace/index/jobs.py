@@ -116,7 +116,7 @@ def jobs(
         behind, values = "(began, job_id) < (?, ?)", cursors.read(cursor, "jobs", 2)
     alive = running(index.db)
     where = all_of(
-        filter_, alive, "job_id IN (SELECT e.job_id FROM listed AS e WHERE {})"
+        index, filter_, alive, "job_id IN (SELECT e.job_id FROM listed AS e WHERE {})"
     )
     found = index.db.execute(
         f"SELECT job_id, began FROM ({_ALL}) WHERE {behind} AND {where.sql} "

@@ -69,7 +69,7 @@ def lift(index: Index, filter_: Filter) -> Lift:
     """Compare those of a reward of 1 or more with the other graded ones."""
     if filter_.errors:
         return Lift(0, 0, [])
-    where = condition(filter_, running(index.db))
+    where = condition(index, filter_, running(index.db))
     graded = Condition(f"({where.sql}) AND e.reward IS NOT NULL", where.values)
     with chosen(index.db, graded):
         passed, failed = index.db.execute(f"SELECT {_SPLIT} FROM {_GRADED}").fetchone()

@@ -124,7 +124,7 @@ def episodes(
     order = Order.of(sort)
     if filter_.errors:
         return Page([], 0, total_capped=False, cursor=None)
-    where = condition(filter_, running(index.db))
+    where = condition(index, filter_, running(index.db))
     total, capped = count(index.db, where)
     behind = Condition("1") if cursor is None else _behind(order, cursor, sort)
     found = index.db.execute(
@@ -145,7 +145,7 @@ def neighbours(index: Index, filter_: Filter, sort: str, trace_id: str) -> Neigh
     order = Order.of(sort)
     if filter_.errors:
         return Neighbours(None, None, None, 0)
-    where = condition(filter_, running(index.db))
+    where = condition(index, filter_, running(index.db))
     total, _capped = count(index.db, where)
     numbers = numbers_of(index.db, [bytes.fromhex(trace_id)])
     own = index.db.execute(

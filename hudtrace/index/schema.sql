@@ -79,6 +79,10 @@ CREATE TABLE listed (           -- of each episode, what lists ask for
 );
 CREATE INDEX listed_by_start ON listed (start);
 CREATE INDEX listed_by_job ON listed (job_id, start) WHERE job_id IS NOT NULL;
+CREATE INDEX listed_by_reward ON listed (reward);
+CREATE INDEX listed_by_took ON listed (took);
+CREATE INDEX listed_by_tokens ON listed (tokens);
+CREATE INDEX listed_by_cost ON listed (cost);
 CREATE INDEX listed_unended ON listed (trace) WHERE end IS NULL;
 
 CREATE TABLE facts (            -- tool, failed, error, model, tag: which there are

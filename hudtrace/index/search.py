@@ -23,9 +23,10 @@ SHOWN = 5  # hits of one trace
 _AROUND = 24  # words of a snippet
 _BEGIN, _END = "\1", "\2"
 _PIECES = re.compile(r'"([^"]*)"?|([^\s"]+)')
+# The newest texts first: without a limit SQLite would not keep the order.
 _FOUND = (
     "SELECT had.trace, had.text, had.span_id, said.scope, said.role "
-    "FROM (SELECT rowid FROM words WHERE words MATCH ? ORDER BY rowid DESC) AS w "
+    "FROM (SELECT rowid FROM words WHERE words MATCH ? ORDER BY rowid DESC LIMIT -1) AS w "
     "CROSS JOIN texts AS said ON said.id = w.rowid "
     "CROSS JOIN trace_texts AS had ON had.text = said.id {joins} "
     "WHERE {where} LIMIT ?"
@@ -33,6 +34,11 @@ _FOUND = (
 _IN_ORDER = (
     "SELECT t.start, f.* FROM ({found}) AS f JOIN traces AS t ON t.id = f.trace "
     "ORDER BY t.start DESC, f.trace DESC, f.text"
+)
+
+_SHOWN_TABLE = (
+    "CREATE VIRTUAL TABLE IF NOT EXISTS temp.shown USING fts5 "
+    "(text, tokenize = 'unicode61 remove_diacritics 2')"
 )
 
 
@@ -124,7 +130,7 @@ def _rows(index: Index, match: str, scope: str, filter_: Filter | None) -> list[
     joins, where = "", Condition("1")
     if filter_ is not None and filter_.terms:
         joins = "CROSS JOIN listed AS e ON e.trace = had.trace"
-        where = condition(filter_, running(index.db))
+        where = condition(index, filter_, running(index.db))
     parts = [where.sql]
     values = list(where.values)
     if scope != "all":
@@ -139,6 +145,9 @@ def _rows(index: Index, match: str, scope: str, filter_: Filter | None) -> list[
 def _shown(index: Index, match: str, groups: Sequence[list[_Row]]) -> list[Group]:
     """Return groups with what their traces are now; those that are gone are left out."""
     numbers = [group[0][1] for group in groups]
+    snippets = _snippets(
+        index, match, [row for group in groups for row in group[:SHOWN]]
+    )
     traces = traces_of(index, numbers)
     keys = [trace.trace_id for trace in traces.values()]
     episodes = {e.trace_id: e for e in queries.episodes_of(index.db, keys)}
@@ -147,7 +156,7 @@ def _shown(index: Index, match: str, groups: Sequence[list[_Row]]) -> list[Group
         trace = traces.get(number)
         subject = trace and (episodes.get(trace.trace_id) or _if_there(index, trace))
         if subject is not None:
-            hits = [_hit(index, match, row) for row in group[:SHOWN]]
+            hits = [_hit(row, snippets.get(row[2], "")) for row in group[:SHOWN]]
             found.append(Group(subject, hits, len(group)))
     return found
 
@@ -160,13 +169,31 @@ def _if_there(index: Index, trace: TraceRow) -> TraceRow | None:
     return None if row is None else trace
 
 
-def _hit(index: Index, match: str, row: _Row) -> Hit:
-    _start, _trace, text, span_id, scope, role = row
-    (snippet,) = index.db.execute(
-        f"SELECT snippet(words, 0, '{_BEGIN}', '{_END}', '…', {_AROUND}) FROM words "
-        "WHERE words MATCH ? AND rowid = ?",
-        (match, text),
-    ).fetchone()
+def _snippets(index: Index, match: str, rows: Sequence[_Row]) -> dict[int, str]:
+    """Return the words around what matches, of each text of *rows*.
+
+    These texts alone are searched again, in a table of this connection: the whole
+    index would be gone through for each of them.
+    """
+    texts = sorted({row[2] for row in rows})
+    marks = ",".join("?" * len(texts))
+    index.db.execute(_SHOWN_TABLE)
+    index.db.execute(
+        f"INSERT INTO temp.shown (rowid, text) "
+        f"SELECT id, text FROM texts WHERE id IN ({marks})",
+        texts,
+    )
+    found = index.db.execute(
+        f"SELECT rowid, snippet(shown, 0, '{_BEGIN}', '{_END}', '…', {_AROUND}) "
+        "FROM temp.shown WHERE shown MATCH ?",
+        (match,),
+    ).fetchall()
+    index.db.execute("DELETE FROM temp.shown")
+    return dict(found)
+
+
+def _hit(row: _Row, snippet: str) -> Hit:
+    _start, _trace, _text, span_id, scope, role = row
     return Hit(span_id.hex(), scope, role, _pieces(snippet))
 
 

@@ -89,7 +89,7 @@ def traces(
         where.append(_OF_OPERATION.format(",".join("?" * len(keys))))
         values += keys
     if filter_ is not None:
-        those = all_of(filter_, running(index.db), _OF_EPISODE)
+        those = all_of(index, filter_, running(index.db), _OF_EPISODE)
         where.append(those.sql)
         values += those.values
     if cursor is not None:

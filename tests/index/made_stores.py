@@ -84,6 +84,8 @@ class Filled:
         self._span(
             batch, bytes.fromhex(trace_id), span_id, parent, name, start, start + took,
             attributes, status=status, service=service,
+            operation=attributes.get(semconv.OPERATION),
+            model=attributes.get(semconv.REQUEST_MODEL),
         )  # fmt: skip
         verdict = fold.verdict_of(
             bytes.fromhex(trace_id), span_id, start + took, attributes
