@@ -7,15 +7,13 @@ stays what came, unknown fields included, but for secrets.
 
 from __future__ import annotations
 
-import math
-import re
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from hudtrace import semconv
 from hudtrace.delivery.parcels import without_content
+from hudtrace.interchange import columns
 from hudtrace.interchange.inline import Inline, take_out
 from hudtrace.interchange.redacting import (
     names_secrets,
@@ -25,7 +23,7 @@ from hudtrace.interchange.redacting import (
 )
 from hudtrace.notices import internal_error
 from hudtrace.store import fold
-from hudtrace.store.rows import Batch, Row, Source
+from hudtrace.store.rows import Batch, Source
 from hudtrace.tracing.content import Encoded, content_hash
 from hudtrace.tracing.redaction import Redactor
 
@@ -35,19 +33,6 @@ _LATEST = 2**63 - 1  # what a column holds
 _SMALLEST_SPAN = 30  # bytes, with its ids
 _MANY = 10_000
 _NO_PARENT = (b"", bytes(8))
-_TRACE_HEX, _SPAN_HEX = re.compile("[0-9a-fA-F]{32}"), re.compile("[0-9a-fA-F]{16}")
-_REALS = frozenset({"first_reward", "cost"})
-_INTEGERS = frozenset(
-    {
-        "attempt",
-        "input_tokens",
-        "output_tokens",
-        "turns",
-        "tool_calls",
-        "tool_errors",
-        "span_count",
-    }
-)
 
 
 @dataclass(slots=True)
@@ -171,10 +156,10 @@ class Intake:
                 start,
                 end,
                 status if status in (1, 2) else 0,
-                _text(facts.get(semconv.OPERATION)),
-                _text(facts.get(semconv.REQUEST_MODEL)),
-                _text(facts.get(semconv.PHASE)),
-                _integer(facts.get(semconv.TURN_INDEX)),
+                columns.text(facts.get(semconv.OPERATION)),
+                columns.text(facts.get(semconv.REQUEST_MODEL)),
+                columns.text(facts.get(semconv.PHASE)),
+                columns.integer(facts.get(semconv.TURN_INDEX)),
                 node,
                 replies,
                 tools,
@@ -182,7 +167,7 @@ class Intake:
                 body,
             )
         )
-        verdict = _verdict(trace_id, span_id, end, facts)
+        verdict = columns.verdict(trace_id, span_id, end, facts)
         if verdict is not None:
             batch.verdicts.append(verdict)
         if any(key.startswith(_OWN) for key in facts):
@@ -257,62 +242,10 @@ def _message(batch: Batch, message: Encoded) -> bytes:
     return message.digest
 
 
-def _verdict(
-    trace_id: bytes, span_id: bytes, end: int, facts: Mapping[str, Any]
-) -> Row | None:
-    if not isinstance(facts.get(semconv.EVALUATION_NAME), str):
-        return None
-    score = _real(facts.get(semconv.EVALUATION_SCORE))
-    judged = facts.get(semconv.EPISODE_TRACE_ID)
-    if score is None or (judged and not _is_hex(judged, _TRACE_HEX)):
-        return None
-    facts = {**facts, semconv.EVALUATION_SCORE: score}
-    if not _is_hex(facts.get(semconv.REWARD_SUPERSEDES), _SPAN_HEX):
-        facts.pop(semconv.REWARD_SUPERSEDES, None)
-    row = fold.verdict_of(trace_id, span_id, end, facts)
-    if row is None:
-        return None
-    return (*row[:4], *map(_text, row[4:8]), *row[8:])
-
-
 def _fold(folded: dict[Any, dict[str, Any]], args: tuple[Any, ...]) -> None:
     """Fold a span into the row of its episode."""
-    row = fold.episode_of(*args)
-    if row is None:
-        return
-    row = {column: _column(column, value) for column, value in row.items()}
-    key = row["trace_id"]
-    known = folded.get(key)
-    folded[key] = row if known is None else fold.merge(known, row)
-
-
-def _column(column: str, value: Any) -> Any:
-    if value is None or isinstance(value, bytes):
-        return value
-    if column in ("start", "end") or column in _INTEGERS:
-        return _integer(value)
-    return _real(value) if column in _REALS else _text(value)
-
-
-def _text(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    return str(value) if isinstance(value, (int, float)) else None
-
-
-def _integer(value: Any) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    if isinstance(value, float):
-        return int(value) if value.is_integer() and abs(value) < 2**63 else None
-    return value
-
-
-def _real(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return None if math.isnan(value) else float(value)
-
-
-def _is_hex(value: Any, pattern: re.Pattern[str]) -> bool:
-    return isinstance(value, str) and pattern.fullmatch(value) is not None
+    row = columns.episode(*args)
+    if row is not None:
+        key = row["trace_id"]
+        known = folded.get(key)
+        folded[key] = row if known is None else fold.merge(known, row)
