@@ -372,6 +372,24 @@ def test_a_message_has_an_address(go: Any) -> None:
     expect(page.locator("#m2")).to_be_in_viewport()
 
 
+def test_going_back_is_to_the_same_place(go: Any, made: Site) -> None:
+    """Whoever leaves a long conversation finds it again where it was."""
+    page = go("long")
+    page.locator(".outline").evaluate("(e) => { e.scrollTop = 24 * 1500 }")
+    page.locator(".outline-row", has_text="1502").click()
+    expect(page.locator("article.call", has_text="turn 1,502")).to_be_in_viewport()
+    page.keyboard.press("Escape")
+    page.wait_for_url(lambda url: "span=" not in url)
+    page.locator(".chat").hover()
+    page.mouse.wheel(0, 2_000)
+    page.wait_for_function("() => history.state?.chat > 1502")
+    there = page.evaluate("() => history.state.chat")
+    page.get_by_role("link", name="Setup").click()
+    page.wait_for_url("**/setup")
+    page.go_back()
+    expect(page.locator(f".block[data-index='{there}']")).to_be_in_viewport()
+
+
 def test_raw_unfolds_and_searches(go: Any) -> None:
     """Spans are fetched as they are unfolded; a search unfolds what has the words."""
     page = go("failed", "view=raw")

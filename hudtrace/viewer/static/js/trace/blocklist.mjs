@@ -22,7 +22,7 @@ export function useBlocks({ box, total, windowed, version, onTop }) {
   heights.current ??= new Heights(ESTIMATE);
   const anchor = useRef({ index: 0, offset: 0 });
   const cursor = useRef(null); // the block that one went to last
-  const wanted = useRef(null); // {index, span}: what is to be in view as soon as it is drawn
+  const wanted = useRef(null); // {index, span, placed}: what is to be in view as soon as it is drawn
   const [part, setPart] = useState([0, 12]);
   heights.current.resize(total);
   const update = () => {
@@ -40,17 +40,23 @@ export function useBlocks({ box, total, windowed, version, onTop }) {
     onTop?.(windowed ? anchor.current.index : topBlock(box.current));
   };
   useMeasured({ box, heights: heights.current, anchor, windowed, part, update, version });
-  const visit = (index, span = null) => {
-    cursor.current = index;
-    wanted.current = { index, span };
-    if (windowed) {
-      anchor.current = { index, offset: 0 };
-      box.current.scrollTop = heights.current.top(index);
+  const arrive = () => {
+    const goal = wanted.current;
+    if (!goal || goal.index >= total) return; // it is still to come
+    if (windowed && !goal.placed) {
+      goal.placed = true;
+      anchor.current = { index: goal.index, offset: 0 };
+      box.current.scrollTop = heights.current.top(goal.index);
       update();
     }
     bringIntoView(box.current, wanted, windowed);
   };
-  useLayoutEffect(() => bringIntoView(box.current, wanted, windowed));
+  const visit = (index, span = null) => {
+    cursor.current = index;
+    wanted.current = { index, span, placed: false };
+    arrive();
+  };
+  useLayoutEffect(arrive);
   const [first, end] = windowed ? [part[0], Math.min(part[1], total)] : [0, total];
   return {
     ...{ windowed, scrolled, first, end },

@@ -4,6 +4,7 @@
  */
 
 import { Empty, Problem, Spinner } from "../bits.mjs";
+import { recall, remember } from "../router.mjs";
 import { html, useEffect, useLayoutEffect, useReducer, useRef } from "../html.mjs";
 import { Block } from "./blocks.mjs";
 import { range, useBlocks } from "./blocklist.mjs";
@@ -52,6 +53,23 @@ export function Chat({ items, place, picked, onPick, onTop, empty }) {
   </div>`;
 }
 
+/** Going back to the page goes back to where one was, unless the URL says where. */
+function usePlace(items, view) {
+  const timer = useRef(0);
+  const latest = useRef(view);
+  latest.current = view;
+  useEffect(() => {
+    const index = recall("chat");
+    const said = location.hash || /[?&]span=/.test(location.search);
+    if (index > 0 && !said) items.want(index, index + 1).then(() => latest.current.go(index));
+    return () => clearTimeout(timer.current);
+  }, [items]);
+  return (index) => {
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => remember("chat", index), 250);
+  };
+}
+
 function Unrecorded() {
   return html`<p class="unrecorded mut" role="note">What was said is not recorded. <code>HUDTRACE_CONTENT=full</code> records it for evals;
     other instrumentations have a switch of their own, such as <code>OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=true</code>.</p>`;
@@ -61,8 +79,12 @@ function Unrecorded() {
 function useItemBlocks(items, box, onTop) {
   const total = items.total ?? 0;
   const windowed = items.messages > WHOLE || total > WHOLE;
-  const top = (index) => onTop?.(items.at(index));
+  const top = (index) => {
+    onTop?.(items.at(index));
+    keep(index);
+  };
   const view = useBlocks({ box, total, windowed, version: items.version, onTop: top });
+  const keep = usePlace(items, view);
   useEffect(() => {
     if (windowed && view.end > view.first) items.want(view.first, view.end);
   }, [windowed, view.first, view.end, items.version]);

@@ -42,18 +42,28 @@ export function useTrace(id) {
   return { head, problem, items, ...useShape(known), ...useNow(known, state), version: known?.seq ?? 0 };
 }
 
-/** Call *look* when the trace has changed, not too often; and now and then if it runs. */
+/**
+ * Call *look* when the trace has changed, and now and then while it runs; not too often,
+ * and not while nobody looks.
+ */
 function useChanges(id, state, look) {
   const latest = useRef(look);
   latest.current = look;
   const due = useRef(0);
+  const took = useRef(0);
   const soon = useCallback(() => {
-    if (due.current) return;
+    if (due.current || document.hidden) return;
     due.current = setTimeout(async () => {
+      const began = performance.now();
       await latest.current();
+      took.current = performance.now() - began;
       due.current = 0;
-    }, PAUSE);
+    }, Math.max(PAUSE, took.current * 2));
   }, []);
+  useEffect(() => {
+    document.addEventListener("visibilitychange", soon);
+    return () => document.removeEventListener("visibilitychange", soon);
+  }, [soon]);
   useLive((change) => {
     if (change.reset || change.more || change.traces.some((trace) => trace.id === id)) soon();
   });
@@ -74,7 +84,10 @@ function useShape(known) {
   }, [known]);
 }
 
-/** The present and the end, in microseconds since the base; it ticks while spans run. */
+/**
+ * The present and the end, in microseconds since the base. It ticks while spans run; of
+ * a trace that was interrupted, the present is the last that was heard of it.
+ */
 function useNow(known, state) {
   const [tick, setTick] = useState(0);
   const runs = state === "running" && known?.spans.some((span) => span.duration === null);
@@ -84,13 +97,13 @@ function useNow(known, state) {
   }, [runs]);
   return useMemo(() => {
     if (!known) return { now: 0, start: 0, end: 1 };
-    const now = runs ? Date.now() * 1000 - Number(BigInt(known.base) / 1000n) : 0;
     let start = Infinity;
-    let end = 0;
+    let last = 0;
     for (const span of known.spans) {
       start = Math.min(start, span.start);
-      end = Math.max(end, endOf(span, now));
+      last = Math.max(last, endOf(span, 0));
     }
-    return { now, start: known.spans.length ? start : 0, end: Math.max(end, 1) };
+    const now = runs ? Math.max(last, Date.now() * 1000 - Number(BigInt(known.base) / 1000n)) : last;
+    return { now, start: known.spans.length ? start : 0, end: Math.max(now, 1) };
   }, [known, tick, runs]);
 }

@@ -14,7 +14,7 @@ export function Header({ head, list, view, neighbours, onPick }) {
     <div class="trace-title">
       ${episode && html`<${RewardChip} value=${episode.reward} why=${whyNone(head)} />`}
       <h1 title=${head.name}>${visible(episode?.label ?? head.name ?? `trace ${shortId(head.trace_id)}`)}</h1>
-      <${StatusIcon} state=${head.state} outcome=${episode?.outcome} reward=${episode?.reward} label=${true} />
+      ${(episode || head.state !== "done") && html`<${StatusIcon} state=${head.state} outcome=${episode?.outcome} reward=${episode?.reward} label=${true} />`}
       ${episode?.stopped_by && html`<span class="tag warn">stopped by ${episode.stopped_by}</span>`}
       <span class="fill"></span>
       <${Neighbours} data=${neighbours} list=${list} view=${view} />
@@ -92,7 +92,7 @@ function ofEpisode(e, head) {
     ...(e.agent ? [["agent", html`<span class="cut">${visible(e.agent)}</span>`]] : []),
     ["turns", number(e.turns ?? head.calls)],
     ["tools", tools],
-    ["tokens", `${tokens(e.input_tokens)} → ${tokens(e.output_tokens)}`, `${number(e.input_tokens)} in, ${number(e.output_tokens)} out`],
+    ["tokens", e.input_tokens == null ? "–" : `${tokens(e.input_tokens)} → ${tokens(e.output_tokens)}`, `${number(e.input_tokens)} in, ${number(e.output_tokens)} out`],
     ["cost", e.cost == null ? html`– <small class="mut">${costReason(e)}</small>` : cost(e.cost), costReason(e)],
     ...(e.attempt > 1 ? [["attempt", e.attempt]] : []),
   ];

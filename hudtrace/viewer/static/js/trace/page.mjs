@@ -73,6 +73,9 @@ function Trace({ trace, head }) {
     follow: () => setFollows(!follows),
   };
   useKeys("Episode", keysOf(act));
+  useEffect(() => {
+    document.title = `${head.episode?.label ?? head.name ?? "trace"} · hudtrace`;
+  }, [head.episode?.label, head.name]);
   const shared = useShared(head, needle, picking.pick);
   return html`<${Shared.Provider} value=${shared}><div class="trace" data-view=${view}>
     <${Header} head=${head} list=${list} view=${view} neighbours=${neighbours.data} onPick=${picking.pickNext} />

@@ -99,7 +99,7 @@ export function ToolCall({ part }) {
   const failed = part.error ? "failed" : "";
   return html`<div class=${`call-block ${failed}`} data-span=${part.span_id} tabindex="-1">
     <div class="call-head">
-      <b class="call-name">${part.name}</b>
+      <b class="call-name">${visible(part.name ?? "a tool")}</b>
       ${line !== null && html`<code class="said args">${visible(line)}</code>`}
       <span class="fill"></span>
       ${failed && html`<span class="tag bad">failed</span>`}

@@ -11,6 +11,8 @@
  * @typedef {{span: Span, tools: Span[], errors: number, calls: Span[]}} Step
  */
 
+import { visible } from "./words.mjs";
+
 export const ERROR = 2;
 
 /**
@@ -45,17 +47,16 @@ export function mergeSpans(known, answer) {
   return { base: known.base, seq: answer.seq, spans: [...byId.values()] };
 }
 
-/** When a span ends, or *now* if it runs. An interrupted one ends where it began. */
+/** When a span ends; one that runs, or was interrupted, has lasted until *now*. */
 export function endOf(span, now) {
-  if (span.duration !== null) return span.start + span.duration;
-  return span.state === "running" ? Math.max(span.start, now) : span.start;
+  return span.duration === null ? Math.max(span.start, now) : span.start + span.duration;
 }
 
 /** What a reader calls the span: its model or tool, without the operation. */
 export function titleOf(span) {
-  if (span.kind === "tool" || span.kind === "model") return span.label || span.name;
   if (span.kind === "turn" && span.turn !== null) return `turn ${span.turn}`;
-  return span.name;
+  const known = span.kind === "tool" || span.kind === "model" ? span.label : "";
+  return visible(known || span.name);
 }
 
 /**

@@ -25,10 +25,10 @@ export function buildTree(spans) {
     else if (byId.has(span.parent)) append(children, span.parent, span);
     else lost.push(span);
   }
-  lost.push(...circular(spans, roots, lost, children));
+  for (const span of circular(spans, roots, lost, children)) lost.push(span);
   const tree = { byId, children, roots, orphans: lost.length, start: earliest(spans) };
   if (lost.length && roots.length) adopt(tree, lost);
-  else roots.push(...lost);
+  else for (const span of lost) roots.push(span);
   for (const siblings of children.values()) siblings.sort(byStart);
   roots.sort(byStart);
   return tree;
@@ -53,7 +53,7 @@ function circular(spans, roots, lost, children) {
   while (waiting.length) {
     const span = waiting.pop();
     reached.add(span.id);
-    waiting.push(...(children.get(span.id) ?? []));
+    for (const child of children.get(span.id) ?? []) waiting.push(child);
   }
   if (reached.size === spans.length) return [];
   const rest = spans.filter((span) => !reached.has(span.id));
