@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from hudtrace import semconv
 from hudtrace.store.decode import Decoded
 from hudtrace.store.queries import Verdict
-from hudtrace.transcript import foreign
+from hudtrace.transcript import foreign, loose
 from hudtrace.transcript.calls import Call, Messages
 from hudtrace.transcript.late import late_trace
 from hudtrace.transcript.parts import API, SHORT, Parts, Plain
@@ -46,15 +47,17 @@ class Items:
             **_span(row),
             "model": row.model,
             "error": self._error(row, known),
-            "input_tokens": attributes.get(semconv.USAGE_INPUT),
-            "output_tokens": attributes.get(semconv.USAGE_OUTPUT),
-            "cost": attributes.get(semconv.COST_CALL),
-            "finish_reasons": attributes.get(semconv.RESPONSE_FINISH_REASONS) or [],
+            "input_tokens": _number(attributes.get(semconv.USAGE_INPUT)),
+            "output_tokens": _number(attributes.get(semconv.USAGE_OUTPUT)),
+            "cost": _number(attributes.get(semconv.COST_CALL)),
+            "finish_reasons": self._parts.data(
+                loose.listed(attributes.get(semconv.RESPONSE_FINISH_REASONS))
+            ),
             "thread": call.thread,
             "history": call.history,
             "added": len(call.new),
             "rewritten_at": call.rewritten_at,
-            "incomplete": attributes.get(semconv.RESPONSE_INCOMPLETE),
+            "incomplete": self._parts.data(attributes.get(semconv.RESPONSE_INCOMPLETE)),
             "new": self._messages(call),
         }
 
@@ -150,7 +153,7 @@ class Items:
             "span_id": verdict.span_id,
             "trace_id": trace_id,
             "name": verdict.name,
-            "value": verdict.value,
+            "value": _number(verdict.value),
             "label": verdict.label,
             "explanation": self._parts.data(explanation),
             "evaluator": verdict.evaluator,
@@ -216,3 +219,9 @@ def _span(row: Row) -> Plain:
 def _done(row: Row) -> Plain:
     duration = None if row.end is None else row.end - row.start
     return {"span_id": row.span_id, "duration": duration, "error": row.status == 2}
+
+
+def _number(value: Any) -> int | float | None:
+    """Return a number that JSON has; None for what a span of others says in its place."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if is_number and math.isfinite(value) else None

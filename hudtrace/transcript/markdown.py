@@ -136,7 +136,7 @@ def _reward(item: Plain) -> Iterator[str]:
     yield f"## {inline(item['name'])}: {value}{f' ({inline(told)})' if told else ''}"
     if item["evaluator"]:
         yield ""
-        yield f"by {inline(item['evaluator'])} ({inline(item['kind_of'])})"
+        yield f"by {inline(item['evaluator'])} ({inline(item['kind_of'] or 'unknown kind')})"
     if item["explanation"]:
         yield from fenced(item["explanation"])
 

@@ -152,7 +152,7 @@ def _reward(item: Plain) -> Iterator[str]:
     told = ", ".join(filter(None, marks))
     yield f"<h3>{escaped(item['name'])} {value} <span class=mut>{escaped(told)}</span></h3>"
     if item["evaluator"]:
-        yield f'<div class="mut">by {escaped(item["evaluator"])} ({escaped(item["kind_of"])})</div>'
+        yield f'<div class="mut">by {escaped(item["evaluator"])} ({escaped(item["kind_of"] or "unknown kind")})</div>'
     if item["explanation"]:
         yield _pre(item["explanation"])
 

@@ -69,7 +69,7 @@ class Threads:
         length = self._depth(base) + len(fresh) - call.row.replies
         if len(fresh) < call.row.replies:  # all of it has been seen, the reply too
             fresh, base = self._last(call.row.node, call.row.replies)
-        split = len(fresh) - call.row.replies
+        split = max(0, len(fresh) - call.row.replies)
         at = fresh[split - 1] if split else base
         before = self._nodes[base].covers if base is not None else None
         call.input = [self._nodes[node].message for node in fresh[:split]]
@@ -110,11 +110,11 @@ class Threads:
     def _last(self, end: bytes | None, count: int) -> tuple[list[bytes], bytes | None]:
         """Return the last *count* nodes, and the one before them."""
         found: list[bytes] = []
-        while end is not None and len(found) < count:
+        while end in self._nodes and len(found) < count:
             found.append(end)
             end = self._nodes[end].parent
         found.reverse()
-        return found, end
+        return found, end if end in self._nodes else None
 
     def _depth(self, node: bytes | None) -> int:
         return 0 if node is None else self._nodes[node].depth
