@@ -14,6 +14,7 @@ from typing import Any
 from hudtrace.cli import text
 from hudtrace.cli.arguments import positive
 from hudtrace.cli.reading import chosen_store
+from hudtrace.index import forget_deleted
 from hudtrace.store import outbox, queries
 from hudtrace.store.store import MAX_AGE_NS, MAX_BYTES, VERSION, Store, read_only
 
@@ -140,6 +141,7 @@ def collect(
         opened.compact()
     finally:
         opened.close()
+    forget_deleted(path)
     after = path.stat().st_size
     print(f"{deleted} traces deleted; {before / 1e6:.1f} MB → {after / 1e6:.1f} MB")
     return 0

@@ -6,15 +6,12 @@ The store's own writer knows nothing of it: it is caught up by those who read.
 from __future__ import annotations
 
 import sqlite3
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 from hudtrace.index import catching_up, copying, database, forgetting
-from hudtrace.store.store import read_only
-
-_UNUSABLE = (OSError, sqlite3.OperationalError)
+from hudtrace.index.places import Place
 
 
 class Index:
@@ -29,7 +26,6 @@ class Index:
         self._at = at
         #: Which traces have a text, by what was looked for and the last span read.
         self.kept: dict[tuple[str, int], str] = {}
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._open()
 
     @property
@@ -71,10 +67,8 @@ class Index:
         self._open()
 
     def close(self) -> None:
-        """Close the files; a temporary index is deleted."""
+        """Close the files; a temporary index goes with the last that uses it."""
         self._close_files()
-        if self._folder is not None:
-            self._folder.cleanup()
 
     def __enter__(self) -> Index:
         return self
@@ -98,28 +92,17 @@ class Index:
         return total
 
     def _open(self) -> None:
-        self.path = self._usable_path()
+        self._place = Place(self.store)
+        self.path = self._place.path
         self._writer = database.writer(self.path)
         self._source = database.store_reader(self.store)
         self.db = database.reader(self.path, self.store)
         self._identity = (database.identity(self.store), database.identity(self.path))
 
-    def _usable_path(self) -> Path:
-        path = self._at or database.beside(self.store)
-        try:
-            database.prepare(path)
-        except _UNUSABLE:
-            if self._at is not None:
-                raise
-            if self._folder is None:
-                self._folder = tempfile.TemporaryDirectory(prefix="hudtrace-index-")
-            path = Path(self._folder.name) / path.name
-            database.prepare(path)
-        return path
-
     def _close_files(self) -> None:
         for db in (self.db, self._writer, self._source):
             db.close()
+        self._place.release()
 
 
 def open_index(store: Path, at: Path | None = None) -> Index:
@@ -129,8 +112,16 @@ def open_index(store: Path, at: Path | None = None) -> Index:
     store. Raises `FileNotFoundError` if there is no store, `sqlite3.Error` if it cannot be
     read.
     """
-    read_only(store).close()
+    if not store.exists():
+        raise FileNotFoundError(f"no trace store at {store}; run an eval first")
     return Index(store.absolute(), at)
 
 
-__all__ = ["Index", "open_index"]
+def forget_deleted(store: Path) -> None:
+    """Take out of the index of *store*, if it has one, what was deleted from the store."""
+    if database.beside(store).exists():
+        with open_index(store) as index:
+            index.catch_up(max_seconds=0)
+
+
+__all__ = ["Index", "forget_deleted", "open_index"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from hudtrace import semconv
-from hudtrace.messages import response_text
+from hudtrace.messages import encodable, response_text
 from hudtrace.store.decode import Decoded, decode_span
 from hudtrace.transcript import foreign
 
@@ -91,7 +91,8 @@ def told_by(
 def texts_of(message: Mapping[str, Any]) -> Iterator[Text]:
     """Yield the texts of a message: what was said, what tools were asked and answered."""
     role = message.get("role")
-    for part in message.get("parts") or ():
+    parts = message.get("parts")
+    for part in parts if isinstance(parts, list) else ():
         if not isinstance(part, Mapping):
             continue
         kind = part.get("type")
@@ -142,7 +143,7 @@ def _job(attributes: Mapping[str, Any]) -> Job | None:
 
 def _add_fact(told: Told, kind: str, value: Any) -> None:
     if value is not None and value != "":
-        told.facts.add((kind, str(value)[:_LONGEST_FACT]))
+        told.facts.add((kind, encodable(str(value)[:_LONGEST_FACT])))
 
 
 def _add_errors(told: Told, span: Decoded, status: int) -> None:
@@ -164,7 +165,7 @@ def _add_tool(told: Told, span: Decoded, status: int) -> None:
     tool = foreign.tool_of(span.attributes)
     if tool is None:
         return
-    told.tool = tool.name[:_LONGEST_FACT]
+    told.tool = encodable(tool.name[:_LONGEST_FACT])
     attributes = span.attributes
     told.failed = bool(attributes.get(semconv.TOOL_ERROR)) or status == _ERROR
     _add_fact(told, "tool", tool.name)

@@ -6,14 +6,16 @@ import sqlite3
 from typing import NamedTuple
 
 from hudtrace import semconv
-from hudtrace.index.content import Job, Text, told_by
+from hudtrace.index.content import Job, Text, Told, told_by
 from hudtrace.index.copying import numbers_of
 from hudtrace.index.speech import Speech
 from hudtrace.index.wording import Wording
+from hudtrace.notices import internal_error
 from hudtrace.store.services import MISSING, service_of
 
 _ERROR = 2
 _ROOT = -1
+_LONGEST = 2**62  # ns, more than any sum of durations that are true
 _MERGE_TRACE = """
 INSERT INTO traces (trace_id, start, end, spans, errors, name, service, named_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (trace_id) DO UPDATE SET
@@ -87,7 +89,7 @@ class _Calls:
     def add(self, took: int, *, failed: bool) -> None:
         self.calls += 1
         self.failed += failed
-        self.took += took
+        self.took = min(self.took + took, _LONGEST)
         self.longest = max(self.longest, took)
 
 
@@ -114,9 +116,7 @@ class Gathering:
         key = row.trace_id, service
         self._in_service.setdefault(key, _Sum(row.start)).add(row, service)
         self._operations.add((row.trace_id, service, row.name, _kind(row.body)))
-        told = told_by(
-            row.body, row.status, row.operation, has_conversation=row.node is not None
-        )
+        told = _told_by(row)
         if told.tool is not None:
             calls = self._tools.setdefault((row.trace_id, told.tool), _Calls())
             calls.add(max(0, row.end - row.start), failed=told.failed)
@@ -241,10 +241,25 @@ def _number(
     return int(row[0])
 
 
+def _told_by(row: SpanRow) -> Told:
+    """Return what a span tells; one that cannot be read tells nothing."""
+    try:
+        return told_by(
+            row.body, row.status, row.operation, has_conversation=row.node is not None
+        )
+    except Exception as error:
+        internal_error("indexing a span", error)
+        return Told()
+
+
 def _kind(body: bytes) -> int:
+    from google.protobuf.message import DecodeError
     from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-    return int(Span.FromString(body).kind)
+    try:
+        return int(Span.FromString(body).kind)
+    except DecodeError:
+        return 0
 
 
 def _service_of(store: sqlite3.Connection, source: int) -> str:

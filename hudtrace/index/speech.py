@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 
 from hudtrace.index.content import Text, texts_of
+from hudtrace.notices import internal_error
 
 _LONGEST = 100_000  # messages of one conversation
 _MOST_KEPT = 2000
@@ -61,7 +62,6 @@ class Speech:
             return
         try:
             read = json.loads(row[0])
-        except (ValueError, RecursionError):
-            return
-        if isinstance(read, dict):
-            yield from texts_of(read)
+            yield from texts_of(read) if isinstance(read, dict) else ()
+        except Exception as error:
+            internal_error("indexing a message", error)

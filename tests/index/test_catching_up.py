@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
+import random
 import sqlite3
 import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from made_stores import BEGIN, MINUTE, Call, Filled, Made, text
@@ -17,6 +20,7 @@ import hudtrace as hud
 from hudtrace import semconv
 from hudtrace.grading import Grade
 from hudtrace.index import Index, filters, listing, open_index, search, traces
+from hudtrace.transcript import foreign
 from hudtrace.verdicts import record_verdict
 
 
@@ -130,6 +134,20 @@ def test_retention_is_followed(filled: Filled) -> None:
         assert search.search(index, "word").total == 0
 
 
+def test_the_command_that_deletes_forgets(filled: Filled) -> None:
+    """`hudtrace store gc` takes what it deletes out of the index, too."""
+    from hudtrace.cli import main
+
+    filled.add(some(3, "ancient", BEGIN - 400 * 86_400 * 10**9))
+    filled.add(some(2, "recent", time.time_ns()))
+    with open_index(filled.path) as index:
+        index.catch_up()
+        assert main(["store", "gc", "--store", str(filled.path), "--days", "30"]) == 0
+        left = index.db.execute("SELECT text FROM texts").fetchall()
+        assert not any("ancient" in text for (text,) in left)
+        assert search.search(index, "recent").total == 2
+
+
 def test_an_emptied_store_counts_anew(filled: Filled, tmp_path: Path) -> None:
     """Span numbers that are used again do not hide the spans that have them now."""
     keys = filled.add(some(5, "old"))
@@ -237,18 +255,18 @@ def test_nobody_else_can_read_it(filled: Filled) -> None:
         assert stat.S_IMODE(index.path.stat().st_mode) == 0o600
 
 
-def test_a_folder_that_takes_no_index(
-    filled: Filled, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_that_takes_no_index(filled: Filled) -> None:
     """Where no file can be made, the index is a temporary one that goes at the end."""
     filled.add(some(3))
     # Root may write anywhere; a folder in the place of the file stops it, too.
     (filled.path.parent / "t.index.db").mkdir()
-    index = open_index(filled.path)
+    index, other = open_index(filled.path), open_index(filled.path)
     assert index.catch_up() == 9
-    assert listing.episodes(index, filters.parse("")).total == 3
+    assert listing.episodes(other, filters.parse("")).total == 3
     assert index.path.parent != filled.path.parent
     index.close()
+    assert index.path.exists()
+    other.close()
     assert not index.path.parent.exists()
 
 
@@ -326,6 +344,50 @@ def test_the_store_is_never_written(filled: Filled) -> None:
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
             index.db.execute("DELETE FROM store.episodes")
     assert filled.path.read_bytes() == before
+
+
+def test_no_span_stops_it(filled: Filled) -> None:
+    """Spans and messages of any shape are read, or told nothing of; the others count."""
+    pick = random.Random(8)
+    keys = [value for name, value in vars(semconv).items() if isinstance(value, str)]
+    deep: Any = "deep"
+    for _ in range(900):
+        deep = [deep]
+    values: list[Any] = [
+        None, True, -1, 2**63 - 1, 1e308, "", "x", "\0\1\2", "[" * 9000, '{"a": "\\ud800"}',
+        '[{"role": 5, "parts": 7}]', '[{"parts": [{"type": "tool_call_response"}]}]',
+        [1, 2], {"a": {"b": [None]}}, json.dumps(deep),
+    ]  # fmt: skip
+    for number in range(300):
+        facts = {key: pick.choice(values) for key in pick.sample(keys, 25)}
+        operation = pick.choice([*foreign.OPERATIONS, "execute_tool", "evaluate"])
+        facts |= {semconv.OPERATION: operation, semconv.REQUEST_MODEL: "x"}
+        facts.pop(semconv.EVALUATION_SCORE, None)  # the store's own, checked by it
+        facts[semconv.EPISODE_TRACE_ID] = "none"
+        filled.add_span(
+            f"{number:032x}", pick.choice(["", "x\0", "é" * 999]), facts,
+            start=pick.choice([0, BEGIN]), took=pick.choice([0, 2**62]), status=number % 3,
+        )  # fmt: skip
+    odd: list[Any] = [
+        5,
+        "text",
+        None,
+        [],
+        {"parts": None},
+        {"role": [], "parts": [5, {}, deep]},
+    ]
+    odd += [{"role": "user", "parts": [{"type": "text", "content": 5}]}]
+    filled.add([Made(chats=[odd], calls=[Call("x", {"deep": deep})])])
+    broken = sqlite3.connect(filled.path)
+    broken.execute("UPDATE spans SET body = x'FFFF' WHERE id % 10 = 0")
+    broken.commit()
+    broken.close()
+    with open_index(filled.path) as index:
+        assert index.catch_up() == 303
+        assert index.lag() == 0
+        assert listing.episodes(index, filters.parse("")).total == 1
+        assert len(traces.traces(index, limit=1000).rows) == 301
+        check_words(index)
 
 
 async def test_episodes_that_run_are_listed(store: Path, env: hud.Environment) -> None:
