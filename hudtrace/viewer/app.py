@@ -20,7 +20,7 @@ from hudtrace.viewer.api import ENDPOINTS
 from hudtrace.viewer.desk import Desk, Viewer
 from hudtrace.viewer.encoding import encode
 from hudtrace.viewer.endpoints import ROOT, Endpoint
-from hudtrace.viewer.events import event_routes
+from hudtrace.viewer.events import CHANGES, EVENTS, event_routes
 from hudtrace.viewer.gate import Gate
 from hudtrace.viewer.links import Links
 from hudtrace.viewer.live import Live
@@ -85,7 +85,7 @@ def _spoken(viewer: Viewer) -> list[Route]:
 async def _lifespan(app: Any) -> AsyncIterator[None]:
     """Watch the store while requests are answered."""
     viewer: Viewer = app.state.viewer
-    viewer.live.start()
+    await viewer.live.start()
     if viewer.receiver is not None:
         await asyncio.to_thread(_receive, viewer, viewer.receiver)
     try:
@@ -152,7 +152,7 @@ async def _health(_request: Request) -> Response:
 
 
 async def _document(_request: Request) -> Response:
-    return JSONResponse(openapi.document(ENDPOINTS))
+    return JSONResponse(openapi.document([*ENDPOINTS, CHANGES, EVENTS]))
 
 
 async def _refused(_request: Request, error: Any) -> Response:

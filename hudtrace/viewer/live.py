@@ -56,9 +56,10 @@ class Live:
             target=self._run, name="hudtrace-watch", daemon=True
         )
 
-    def start(self) -> None:
-        """Begin to watch; called on the event loop."""
+    async def start(self) -> None:
+        """Begin to watch: what comes from now on is told."""
         self._loop = asyncio.get_running_loop()
+        await asyncio.to_thread(self._look)
         self._thread.start()
 
     def end_streams(self) -> None:

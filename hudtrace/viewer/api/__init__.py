@@ -15,7 +15,6 @@ from hudtrace.viewer.api import (
     trace,
     traces,
 )
-from hudtrace.viewer.events import CHANGES
 
 ENDPOINTS = (
     *episodes.ENDPOINTS,
@@ -28,6 +27,5 @@ ENDPOINTS = (
     *messages.ENDPOINTS,
     *diff.ENDPOINTS,
     *downloads.ENDPOINTS,
-    CHANGES,
     *setup.ENDPOINTS,
 )
