@@ -62,6 +62,15 @@ def strays() -> Made:
     return made
 
 
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[Site]:
+    """A viewer of a store of the test's own; tests ask for it before they visit it."""
+    store = tmp_path / "traces.db"
+    short().write(store)
+    with viewing(store) as viewer:
+        yield Site(viewer.url.rstrip("/"), store, {})
+
+
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A viewer of made episodes, one of them of ten thousand spans."""
@@ -86,11 +95,6 @@ def go(made: Site, visit: Visits) -> Any:
         return visit(f"{made.url}/trace/{made.ids[name]}?{query}", **options)
 
     return open_page
-
-
-@pytest.fixture(autouse=True)
-def _outlived(visit: Visits) -> None:
-    visit.allow("/events")  # a viewer of a test's own is gone before its page
 
 
 def picked(page: Any) -> str:
@@ -200,17 +204,15 @@ def test_spans_without_their_parent_are_under_a_row_of_their_own(go: Any) -> Non
     expect(page.locator(".detail")).to_contain_text("stray one")
 
 
-def test_content_that_is_not_recorded_is_said_so(tmp_path: Path, visit: Visits) -> None:
+def test_content_that_is_not_recorded_is_said_so(alone: Site, visit: Visits) -> None:
     """Without messages there are the calls, and how to have messages the next time."""
-    store = tmp_path / "traces.db"
-    with viewing(store) as viewer:
-        steps = [str(HERE / "recording.py"), "store"]
-        with python(store, *steps, HUDTRACE_CONTENT="none") as running:
-            out, err = running.communicate(timeout=100)
-        assert running.returncode == 0, err
-        page = visit(f"{viewer.url}trace/{json.loads(out)['bread']}")
-        expect(page.get_by_role("note")).to_contain_text("HUDTRACE_CONTENT=full")
-        expect(page.locator(".call-line").first).to_be_visible()
+    steps = [str(HERE / "recording.py"), "store"]
+    with python(alone.store, *steps, HUDTRACE_CONTENT="none") as running:
+        out, err = running.communicate(timeout=100)
+    assert running.returncode == 0, err
+    page = visit(f"{alone.url}/trace/{json.loads(out)['bread']}")
+    expect(page.get_by_role("note")).to_contain_text("HUDTRACE_CONTENT=full")
+    expect(page.locator(".call-line").first).to_be_visible()
 
 
 # Moving about -----------------------------------------------------------------------------
@@ -501,53 +503,58 @@ def test_images_show_only_when_asked_for(go: Any) -> None:
 # Live ------------------------------------------------------------------------------------------
 
 
-def test_a_page_waits_and_fills_while_the_eval_runs(
-    tmp_path: Path, visit: Visits
-) -> None:
-    """The address is good before the first span; spans come by themselves to the end."""
-    store = tmp_path / "traces.db"
-    short().write(store)
-    with viewing(store) as viewer:
-        with python(store, str(HERE / "recording.py"), "steps") as running:
-            trace = json.loads(running.stdout.readline())["trace"]
-            page = visit(f"{viewer.url}trace/{trace}?view=split")
-            expect(page.locator(".trace-title")).to_contain_text("running")
-            expect(page.locator(".bar.running").first).to_be_visible()
-            running.stdin.write("\n")
-            running.stdin.flush()
-            expect(page.locator(".wf-row", has_text="look")).to_be_visible()
-            running.stdin.write("\n")
-            running.stdin.flush()
-            expect(page.locator(".trace-title .reward")).to_have_text("1.00")
-            expect(page.locator(".bar.running")).to_have_count(0)
-            expect(page.locator(".chat .verdict")).to_be_visible()
+def test_a_page_fills_while_the_eval_runs(alone: Site, visit: Visits) -> None:
+    """Spans of another process come by themselves, from the first to the reward."""
+    with python(alone.store, str(HERE / "recording.py"), "steps") as running:
+        trace = json.loads(running.stdout.readline())["trace"]
+        page = visit(f"{alone.url}/trace/{trace}?view=split")
+        expect(page.locator(".trace-title")).to_contain_text("running")
+        expect(page.locator(".bar.running").first).to_be_visible()
+        step(running)
+        expect(page.locator(".wf-row", has_text="look")).to_be_visible()
+        step(running)
+        expect(page.locator(".trace-title .reward")).to_have_text("1.00")
+        expect(page.locator(".bar.running")).to_have_count(0)
+        expect(page.locator(".chat .verdict")).to_be_visible()
 
 
-def test_an_unknown_trace_is_waited_for(tmp_path: Path, visit: Visits) -> None:
+def test_f_follows_what_happens(alone: Site, visit: Visits) -> None:
+    """Whoever follows has the newest span picked, and its message in view."""
+    with python(alone.store, str(HERE / "recording.py"), "steps") as running:
+        trace = json.loads(running.stdout.readline())["trace"]
+        page = visit(f"{alone.url}/trace/{trace}?view=split")
+        expect(page.get_by_role("button", name="Follow")).to_be_visible()
+        page.keyboard.press("f")
+        step(running)
+        expect(picked_row(page)).to_contain_text("look")
+        expect(page.locator(".chat .call-block.picked")).to_be_in_viewport()
+
+
+def test_an_unknown_trace_is_waited_for(alone: Site, visit: Visits) -> None:
     """A trace that nobody has seen is no error: it appears as soon as it is written."""
-    store = tmp_path / "traces.db"
-    short(1).write(store)
     episode = short(5)
-    with viewing(store) as viewer:
-        page = visit(f"{viewer.url}trace/{episode.trace}")
-        expect(page.locator(".empty")).to_contain_text("Waiting for spans")
-        assert violations(page) == []
-        episode.write(store)
-        expect(page.locator("article.call").first).to_be_visible()
+    page = visit(f"{alone.url}/trace/{episode.trace}")
+    expect(page.locator(".empty")).to_contain_text("Waiting for spans")
+    assert violations(page) == []
+    episode.write(alone.store)
+    expect(page.locator("article.call").first).to_be_visible()
 
 
-def test_a_killed_eval_is_interrupted(tmp_path: Path, visit: Visits) -> None:
+def test_a_killed_eval_is_interrupted(alone: Site, visit: Visits) -> None:
     """What a process that was killed left open says so, without a reload."""
-    store = tmp_path / "traces.db"
-    short().write(store)
-    with viewing(store) as viewer:
-        with python(store, str(HERE / "recording.py"), "steps") as running:
-            trace = json.loads(running.stdout.readline())["trace"]
-            page = visit(f"{viewer.url}trace/{trace}?view=timeline")
-            expect(page.locator(".bar.running").first).to_be_visible()
-            running.kill()
-        expect(page.locator(".bar.interrupted").first).to_be_visible(timeout=40_000)
-        expect(page.locator(".trace-title")).to_contain_text("interrupted")
+    with python(alone.store, str(HERE / "recording.py"), "steps") as running:
+        trace = json.loads(running.stdout.readline())["trace"]
+        page = visit(f"{alone.url}/trace/{trace}?view=timeline")
+        expect(page.locator(".bar.running").first).to_be_visible()
+        running.kill()
+    expect(page.locator(".bar.interrupted").first).to_be_visible(timeout=40_000)
+    expect(page.locator(".trace-title")).to_contain_text("interrupted")
+
+
+def step(running: Any) -> None:
+    """Let the eval go on."""
+    running.stdin.write("\n")
+    running.stdin.flush()
 
 
 # For everybody -----------------------------------------------------------------------------------
