@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hudtrace.messages import named_numbers
 from hudtrace.store import queries
 from hudtrace.store.queries import Episode
 from hudtrace.transcript import conversation
@@ -165,12 +167,16 @@ def _head(trace_id: str, episode: Episode | None, transcript: Transcript) -> Pla
         "trace_id": trace_id,
         "url": f"/trace/{trace_id}",
         "label": title(episode, transcript),
-        "episode": None if episode is None else episode.to_dict(),
+        "episode": None if episode is None else named_numbers(episode.to_dict()),
     }
 
 
 def _figures(a: Episode | None, b: Episode | None) -> Iterator[Plain]:
     for name in _FIGURES:
-        one, other = getattr(a, name, None), getattr(b, name, None)
+        one, other = (_finite(getattr(each, name, None)) for each in (a, b))
         delta = None if one is None or other is None else other - one
         yield {"name": name, "a": one, "b": other, "delta": delta}
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

@@ -434,3 +434,23 @@ async def test_a_trace_that_is_not_there(task: hud.Task, db: Db) -> None:
         pass
     found = conversation.read(db(), "0" * 32)
     assert (found.calls, found.entries, found.messages) == ([], [], 0)
+
+
+async def test_what_is_read(agent: Any, task: hud.Task, db: Db) -> None:
+    """The skeleton asks for each new message once, a page only for what it shows."""
+    asked: list[tuple[int, int]] = []
+    for turns in (10, 40):
+        worker = agent(*[call(HUD)] * turns, say("JR"))
+        async with hud.eval(task) as ctx:
+            await worker.work(ctx, str(ctx.prompt))
+        reader, statements = db(), list[str]()
+        reader.set_trace_callback(statements.append)
+        found = conversation.read(reader, ctx.result.trace_id)
+        skeleton = len(statements)
+        conversation.page(reader, found, 3, 4)
+        asked.append((skeleton, len(statements) - skeleton))
+        reader.set_trace_callback(None)
+    assert found.messages == 82
+    (few, page), (many, same_page) = asked
+    assert many - few == 2 * 30
+    assert page == same_page
