@@ -91,6 +91,8 @@ class Environment:
         merged: dict[str, Scenario[Any]] = {}
         for other in self._connected:
             merged.update(other.scenarios)
+        for server in self._servers:
+            merged.update(server.scenarios)
         return {**merged, **self._scenarios}
 
     @property
@@ -102,7 +104,8 @@ class Environment:
     def digest(self) -> str:
         """A hash of the sources of tools and scenarios, 16 hexadecimal digits.
 
-        Of tools that servers have, the definitions count instead.
+        Of tools that servers have, the definitions count instead, and of scenarios
+        what they say of themselves.
         """
         if self._digest is None or self.servers:
             parts = [f"{name} {tool.digest}" for name, tool in self.tools.items()]
@@ -110,7 +113,8 @@ class Environment:
                 f"{name} {scenario.grader_digest}"
                 for name, scenario in self.scenarios.items()
             ]
-            self._digest = digest_of(*sorted(parts))
+            parts += [server.env_digest or "" for server in self.servers]
+            self._digest = digest_of(*sorted(filter(None, parts)))
         return self._digest
 
     # Defining ----------------------------------------------------------------
@@ -196,10 +200,14 @@ class Environment:
         Looks among the entry points of group `hudtrace.environments`, then in
         `[tool.hudtrace.environments]` of the nearest pyproject.toml, then at the hub
         URL (`HUDTRACE_HUB_URL`): an MCP server that serves the environment, over
-        streamable HTTP; its tools become this environment's. `{name}` in the URL
-        stands for *name*. Raises `UnknownEnvironment` naming every place.
+        streamable HTTP. `{name}` in the URL stands for *name*, and
+        `HUDTRACE_HUB_TOKEN` is sent as the key. What `hudtrace serve` serves has
+        scenarios, which become this environment's: each of their episodes has an MCP
+        session of its own and the tools that the scenario offers there. Of another
+        server, the tools become this environment's.
+        Raises `UnknownEnvironment` naming every place.
         """
-        found = find_in_hub(name)
+        found = find_in_hub(name, self)
         if isinstance(found, McpServer):
             self._add_server(found)
             return self

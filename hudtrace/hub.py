@@ -8,19 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 from hudtrace import settings
 from hudtrace.errors import HudtraceError, UnknownEnvironment
-from hudtrace.mcp_servers import Http, McpServer
+from hudtrace.mcp_servers import Http, HubServer, McpServer
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
+
+    from hudtrace.environment import Environment
 
 GROUP = "hudtrace.environments"
 TABLE = "tool.hudtrace.environments"
 
 
-def find_in_hub(name: str) -> Any:
+def find_in_hub(name: str, environment: Environment) -> Any:
     """Load what is registered as *name*: an entry point, else a configured one.
 
-    Else return the hub's server of it, connected, where a hub URL is set and it has it.
+    Else return the hub's server of it, listed, where a hub URL is set and it has it; its
+    scenarios are *environment*'s.
 
     Raises `UnknownEnvironment` naming the places searched, or what went wrong
     with the one that was found.
@@ -37,7 +40,7 @@ def find_in_hub(name: str) -> Any:
     url = settings.load().hub_url
     hub: Any = "no HUDTRACE_HUB_URL is set"
     if url:
-        hub = _ask_hub(name, url)
+        hub = _ask_hub(name, url, environment)
         if isinstance(hub, McpServer):
             return hub
     raise UnknownEnvironment(
@@ -48,11 +51,15 @@ def find_in_hub(name: str) -> Any:
     )
 
 
-def _ask_hub(name: str, url: str) -> McpServer | str:
+def _ask_hub(name: str, url: str, environment: Environment) -> McpServer | str:
     """Return the hub's server of the environment *name*, or why there is none."""
     named = "{name}" in url
-    endpoint = Http(url.replace("{name}", urllib.parse.quote(name, safe="")))
-    server = McpServer(endpoint, name=name)
+    token = settings.load().hub_token
+    endpoint = Http(
+        url.replace("{name}", urllib.parse.quote(name, safe="")),
+        {"Authorization": f"Bearer {token}"} if token else {},
+    )
+    server = HubServer(endpoint, name=name, environment=environment)
     place = f"the hub at {endpoint.label}"
     try:
         server.get_ready_sync()

@@ -89,6 +89,8 @@ class OpenEval:
             inside = episode.context(semconv.PHASE_SETUP, span)
             await self._find_tools(inside)
             self.record.prompt = await run.setup(inside)
+            if run.elsewhere is not None:
+                await self._find_tools(inside)  # they are the episode's own
         except BaseException as error:
             span.fail(error)
             span.end()
@@ -102,15 +104,27 @@ class OpenEval:
     async def _find_tools(self, inside: Context) -> None:
         """Take the environment's tools, when the servers that have them are there."""
         environment = self._environment
+        assert self._run is not None
+        elsewhere = self._run.elsewhere
         if environment.servers:
             token = otel_context.attach(inside)
             try:
                 await environment.connect()
             finally:
                 otel_context.detach(token)
-            self.record.identity.env_digest = digest = environment.digest
-            self.record.episode.root.set_attribute(semconv.ENV_DIGEST, digest)
-        self.toolbox.tools = self._scenario.tools(environment.tools)
+            known = environment.scenarios.get(self._scenario.name)
+            if elsewhere is not None and known is not None:
+                self._scenario = known  # it may have been listed anew
+            digests = environment.digest, self._scenario.grader_digest
+            identity, root = self.record.identity, self.record.episode.root
+            identity.env_digest, identity.grader_digest = digests
+            root.set_attribute(semconv.ENV_DIGEST, digests[0])
+            root.set_attribute(semconv.GRADER_DIGEST, digests[1])
+        self.toolbox.tools = (
+            self._scenario.tools(environment.tools)
+            if elsewhere is None
+            else elsewhere.tools
+        )
 
     async def end(
         self, answer: Any, error: BaseException | None
@@ -133,17 +147,28 @@ class OpenEval:
         try:
             if cause is None or self._may_grade(cause, answer):
                 ending.grade = await self._grade(answer)
+                if cause is None:
+                    self._take_word(ending)
         except Exception as failed:
             raised = failed
             if cause is None:
                 ending.outcome = _failed_grading(failed)
                 ending.error = failed
+                if isinstance(failed, EnvironmentFailure):
+                    self._take_word(ending)
         except BaseException as cancelled:
             ending.outcome, ending.error = "cancelled", cancelled
             raise
         finally:
             await self._close(ending)
         return raised
+
+    def _take_word(self, ending: Ending) -> None:
+        """Take the outcome that another process tells, if that runs the scenario."""
+        elsewhere = None if self._run is None else self._run.elsewhere
+        if elsewhere is not None:
+            ending.outcome = elsewhere.outcome or ending.outcome
+            ending.stopped_by = ending.stopped_by or elsewhere.stopped_by
 
     def link_reads(self) -> None:
         """Link the reward span to the tool spans that the grader has read."""

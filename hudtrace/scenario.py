@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 
 
+class Exclusive:
+    """What tools are that only the scenarios beside them offer, and no others."""
+
+
 class Scenario(Generic[P]):
     """A generator function that yields a prompt, takes an answer, yields a reward.
 
@@ -96,7 +100,8 @@ class Scenario(Generic[P]):
         return {
             name: tool
             for name, tool in tools.items()
-            if name not in self.exclude_tools
+            if not isinstance(tool, Exclusive)
+            and name not in self.exclude_tools
             and (self.allowed_tools is None or name in self.allowed_tools)
         }
 

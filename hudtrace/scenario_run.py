@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from opentelemetry import context as otel_context
@@ -20,14 +21,38 @@ from hudtrace.errors import ScenarioProtocolError
 from hudtrace.exits import contained
 from hudtrace.prompts import read_prompt
 from hudtrace.threads import EpisodeThread
+from hudtrace.tools import Tool
 
 _LEAVE = object()  # sent instead of an answer: close without grading
 
 
-class ScenarioRun:
-    """One run of one scenario; call `setup`, then `grade`, and always `close`."""
+@dataclass(slots=True)
+class Elsewhere:
+    """What is known of a run that another process has: it has the tools and the word.
 
-    def __init__(self, name: str, start: Callable[[], Any], *, is_async: bool) -> None:
+    `outcome` and `stopped_by` are what it says at the end.
+    """
+
+    tools: Mapping[str, Tool] = field(default_factory=dict)
+    outcome: Any = None
+    stopped_by: str | None = None
+
+
+class ScenarioRun:
+    """One run of one scenario; call `setup`, then `grade`, and always `close`.
+
+    `elsewhere` is given where another process runs it, and this only asks for it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        start: Callable[[], Any],
+        *,
+        is_async: bool,
+        elsewhere: Elsewhere | None = None,
+    ) -> None:
+        self.elsewhere = elsewhere
         self._name = name
         self._start = start
         self._is_async = is_async

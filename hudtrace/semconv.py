@@ -213,9 +213,7 @@ RESPONSE_INCOMPLETE: Final = (
 TIME_TO_FIRST_CHUNK_MS: Final = "hud.time_to_first_chunk_ms"
 CONTENT_TRUNCATED: Final = "hud.content.truncated"
 CONTENT_DROPPED: Final = "hud.content.dropped"  # redaction_failed
-LINK_KIND: Final = (
-    "hud.link"  # job | caller | read | episode | http_request | episode_turn
-)
+LINK_KIND: Final = "hud.link"  # job | caller | read | episode | remote_episode | http_request | episode_turn
 SESSION_ID: Final = "hud.session.id"  # its first digits: the whole one is a key
 SESSION_END_REASON: Final = "hud.session.end_reason"
 HISTORY_INPUT: Final = "hud.history.input_count"  # messages in the chain

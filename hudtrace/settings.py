@@ -29,6 +29,7 @@ _VARIABLES = {
     "content": "HUDTRACE_CONTENT",
     "trace_url": "HUDTRACE_TRACE_URL",
     "hub_url": "HUDTRACE_HUB_URL",
+    "hub_token": "HUDTRACE_HUB_TOKEN",
     "token": "HUDTRACE_TOKEN",
 }
 _CAPTURE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
@@ -59,6 +60,7 @@ class Settings:
     content: Content | None = None
     trace_url: str | None = None
     hub_url: str | None = None
+    hub_token: str | None = field(default=None, repr=False)
     token: str | None = field(default=None, repr=False)
     tool_threads: int = 64
     exit_timeout: float = 5.0

@@ -84,7 +84,7 @@ def _versions() -> Iterator[Finding]:
 def _settings(chosen: Settings) -> Iterator[Finding]:
     for name, source in chosen.sources.items():
         value = getattr(chosen, name)
-        shown = "…" if name == "token" else repr(value)
+        shown = "…" if name.endswith("token") else repr(value)
         unknown = name == "exporters" and set(value or ()) - set(backend_names())
         state: State = "note" if unknown else "ok"  # what is wrong comes below
         yield Finding("settings", state, f"{name} = {shown} (from {source})")

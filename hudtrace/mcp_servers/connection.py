@@ -6,23 +6,42 @@ import asyncio
 import contextlib
 import contextvars
 import functools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, TypeVar
 from weakref import WeakSet
 
+from opentelemetry import context as otel_context
+from opentelemetry.trace.propagation.tracecontext import (
+    TraceContextTextMapPropagator,
+)
+
 from hudtrace.errors import EnvironmentFailure
 from hudtrace.mcp_servers.endpoints import Endpoint, Signs, logger
 from hudtrace.mcp_servers.side_loop import EXIT_SECONDS, side_loop
+from hudtrace.tracing.twins import ASIDE, MCP_SCOPE
 
 T = TypeVar("T")
+_PROPAGATOR = TraceContextTextMapPropagator()
 CONNECTION_CLOSED = -32000
 _CHANGED = "notifications/tools/list_changed"
 _PING_SECONDS = 5.0
+_SILENCE_SECONDS = 15.0
 _MOST_PAGES = 1000
 #: What transports say where a server has forgotten the session, or has failed.
 _GONE = ("Session terminated", "Server returned an error response")
+
+
+@contextlib.contextmanager
+def unseen() -> Iterator[None]:
+    """Do without the package's own spans: there is one of ours, or none is wanted."""
+    current = otel_context.get_current()
+    token = otel_context.attach(otel_context.set_value(ASIDE, MCP_SCOPE, current))
+    try:
+        yield
+    finally:
+        otel_context.detach(token)
 
 
 class ConnectionLost(Exception):
@@ -39,6 +58,13 @@ class Request:
 
     carrier: Mapping[str, str]
     id: Any = None
+
+
+def carrier() -> dict[str, str]:
+    """Return what goes along with a request: the trace that it is made in."""
+    texts: dict[str, str] = {}
+    _PROPAGATOR.inject(texts)
+    return texts
 
 
 _sending: contextvars.ContextVar[Request | None] = contextvars.ContextVar(
@@ -157,9 +183,27 @@ class Connection:
             )
         raise TimeoutError(said)
 
-    async def _is_there(self) -> bool:
+    async def call_patiently(
+        self, name: str, arguments: Mapping[str, Any], request: Request
+    ) -> Any:
+        """Do as `call`, however long it takes, as long as the server answers pings."""
+        task = asyncio.ensure_future(self.call(name, arguments, request, None))
         try:
-            async with asyncio.timeout(_PING_SECONDS):
+            while not task.done():
+                await asyncio.wait([task], timeout=_SILENCE_SECONDS)
+                if task.done() or await self._is_there(_SILENCE_SECONDS):
+                    continue
+                self._lose("it does not answer any more")
+                side_loop.soon(self.close)
+            return await task
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait([task], timeout=_PING_SECONDS)
+
+    async def _is_there(self, seconds: float = _PING_SECONDS) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
                 await self._request(self._session.send_ping, Request({}))
         except (TimeoutError, ConnectionLost):
             return False

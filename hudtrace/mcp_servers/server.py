@@ -13,16 +13,20 @@ from weakref import WeakKeyDictionary
 
 from opentelemetry import context as otel_context
 from opentelemetry.trace import SpanKind
-from opentelemetry.trace.propagation.tracecontext import (
-    TraceContextTextMapPropagator,
-)
 
 from hudtrace import semconv
 from hudtrace.errors import ConfigurationError, EnvironmentFailure, MissingExtra
-from hudtrace.mcp_servers.connection import Connection, ConnectionLost, Request
+from hudtrace.mcp_servers.connection import (
+    Connection,
+    ConnectionLost,
+    Request,
+    carrier,
+    unseen,
+)
 from hudtrace.mcp_servers.endpoints import Endpoint
 from hudtrace.mcp_servers.remote_tool import RemoteTool, result_of
 from hudtrace.mcp_servers.side_loop import side_loop
+from hudtrace.scenario import Exclusive, Scenario
 from hudtrace.tools import ToolResult, digest_of
 from hudtrace.tracing.episode import Episode, current_episode
 from hudtrace.tracing.spans import OWN_SPAN, Span, with_span
@@ -30,15 +34,19 @@ from hudtrace.tracing.twins import ASIDE, MCP_SCOPE
 
 CONNECT_TIMEOUT = 10.0
 CALL_TIMEOUT = 120.0
-_PROPAGATOR = TraceContextTextMapPropagator()
 
 
 class McpServer:
     """One server: where it is, the tools that it has, and the way to call them.
 
     `tools` is what was listed last, by the names that models see; nothing before
-    the first listing. Safe to use from many threads and event loops.
+    the first listing. `scenarios` are those that the server runs, `env_digest` what
+    it says of them all; only a hub's has any. Safe to use from many threads and event
+    loops.
     """
+
+    scenarios: Mapping[str, Scenario[Any]] = {}
+    env_digest: str | None = None
 
     def __init__(
         self,
@@ -59,7 +67,7 @@ class McpServer:
         self._prefix = prefix
         self._include = None if include is None else frozenset(include)
         self._exclude = frozenset(exclude)
-        self._connect_timeout = connect_timeout
+        self.connect_timeout = connect_timeout
         self._timeout = timeout
         self._connection: Connection | None = None
         self._opening: asyncio.Lock | None = None
@@ -86,9 +94,8 @@ class McpServer:
         """
         if self.is_ready:
             return
-        with self._span() as span:
-            carrier = _carrier()
-            await side_loop.run(functools.partial(self._get_ready, carrier))
+        with self.connecting() as span:
+            await side_loop.run(functools.partial(self._get_ready, carrier()))
             if span is not None:
                 connection = self._current()
                 span.set_attribute(semconv.MCP_TOOLS, len(self.tools))
@@ -108,15 +115,13 @@ class McpServer:
         made again, and what a server held for an episode is gone with it.
         """
         connection = await self._for_episode()
-        request = Request({**_carrier(), semconv.MCP_TRACED: semconv.OP_EXECUTE_TOOL})
+        request = Request({**carrier(), semconv.MCP_TRACED: semconv.OP_EXECUTE_TOOL})
         start = functools.partial(
             connection.call, name, arguments, request, self._timeout
         )
-        token = otel_context.attach(
-            otel_context.set_value(ASIDE, MCP_SCOPE, otel_context.get_current())
-        )
         try:
-            return result_of(await side_loop.run(start))
+            with self.calling(connection, request):
+                return result_of(await side_loop.run(start))
         except ConnectionLost as lost:
             if lost.before and not connection.keeps_state:
                 return await self.call(name, arguments)
@@ -128,8 +133,14 @@ class McpServer:
             if (details := getattr(error, "error", None)) is None:
                 raise
             return ToolResult.error(str(getattr(details, "message", details)))
+
+    @contextmanager
+    def calling(self, connection: Connection, request: Request) -> Iterator[None]:
+        """Make a call's request inside: the span that it is made in says how."""
+        try:
+            with unseen():
+                yield
         finally:
-            otel_context.detach(token)
             self._describe(connection, request)
 
     def close(self) -> None:
@@ -179,11 +190,11 @@ class McpServer:
             connection = self._current()
             if connection is None:
                 connection = Connection(self.name, self.endpoint)
-                await connection.open(carrier, self._connect_timeout)
+                await connection.open(carrier, self.connect_timeout)
             try:
-                async with asyncio.timeout(self._connect_timeout):
+                async with asyncio.timeout(self.connect_timeout):
                     listed = await connection.list_tools(carrier)
-                self.tools = self._offered(listed)
+                    await self._take(connection, listed, carrier)
             except BaseException as error:
                 await connection.close()
                 raise self._cannot_list(connection, error) from error
@@ -197,11 +208,17 @@ class McpServer:
             return error
         why = str(error) or type(error).__name__
         if isinstance(error, TimeoutError):
-            why = f"no answer within {self._connect_timeout:g} s"
+            why = f"no answer within {self.connect_timeout:g} s"
         return EnvironmentFailure(
             f"cannot list the tools of MCP server {self.name!r} "
             f"({self.endpoint.label}): {why}{connection.signs.text}"
         )
+
+    async def _take(
+        self, connection: Connection, listed: list[Any], carrier: Mapping[str, str]
+    ) -> None:
+        """Take the tools that were listed."""
+        self.tools = self._offered(listed)
 
     def _offered(self, listed: Iterable[Any]) -> dict[str, RemoteTool]:
         """Return the tools that were asked for, by the names that models see."""
@@ -220,7 +237,7 @@ class McpServer:
         }
 
     @contextmanager
-    def _span(self) -> Iterator[Span | None]:
+    def connecting(self) -> Iterator[Span | None]:
         """Have a span for connecting and listing, if an eval waits for it."""
         episode, context = current_episode(), otel_context.get_current()
         if episode is None:
@@ -261,19 +278,15 @@ def refuse_same_names(servers: Iterable[McpServer]) -> None:
     """Raise `ConfigurationError` where two servers have a tool of the same name."""
     owners: dict[str, str] = {}
     for server in servers:
-        for name in server.tools:
+        for name, tool in server.tools.items():
+            if isinstance(tool, Exclusive):
+                continue
             if name in owners:
                 raise ConfigurationError(
                     f"the MCP servers {owners[name]!r} and {server.name!r} both have a "
                     f"tool {name!r}; give one of them a prefix, or exclude it"
                 )
             owners[name] = server.name
-
-
-def _carrier() -> dict[str, str]:
-    carrier: dict[str, str] = {}
-    _PROPAGATOR.inject(carrier)
-    return carrier
 
 
 def _require() -> None:

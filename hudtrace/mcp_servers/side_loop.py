@@ -47,6 +47,7 @@ class SideLoop:
         except BaseException:
             future.cancel()
             await asyncio.wait([waiter])
+            _ = waiter.cancelled() or waiter.exception()  # looked at
             raise
         return waiter.result()
 

@@ -217,7 +217,10 @@ class _Handlers:
             replied: types.CallToolResult = form.reply(call, result)
             return replied
         except Exception as error:
-            return json_result(refused(error).body, is_error=True)
+            refusal = refused(error)
+            return json_result(
+                refusal.body, is_error=True, hud={"refused": refusal.code}
+            )
 
     async def list_prompts(self, _ctx: Any, _params: Any) -> types.ListPromptsResult:
         """List the scenarios."""
@@ -256,14 +259,24 @@ class _Handlers:
         given = _read(params.name, params.arguments)
         if isinstance(given, StartArguments):
             episode = await self._start(id, given.scenario, given.scenario_args)
-            told = {**episode.meta, "tools": list(episode.tools)}
+            told = {
+                **episode.meta,
+                "tools": list(episode.tools),
+                "digest": self._environment.digest,
+            }
             return types.CallToolResult(
                 content=blocks_of(episode.context.prompt), structured_content=told
             )
         if isinstance(given, SubmitArguments):
             report = await self._sessions.submit(id, _answer_text(given.answer))
             return json_result(report)
-        return json_result({"scenarios": scenario_list(self._environment)})
+        await self._environment.connect()
+        listed = {
+            "environment": self._environment.name,
+            "digest": self._environment.digest,
+            "scenarios": scenario_list(self._environment),
+        }
+        return json_result(listed)
 
     def _name_of(self, scenario: str) -> str:
         """Return the short name of a scenario, which may be given with ours."""

@@ -85,6 +85,7 @@ class ClientEpisode:
         return {
             "scenario": self.scenario,
             "trace_id": context.trace_id,
+            "span_id": context._running.record.episode.span_id,
             "trace_url": context.trace_url,
         }
 

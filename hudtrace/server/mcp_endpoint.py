@@ -105,8 +105,10 @@ def lifecycle_server(service: Service) -> Server[Any]:
     return server
 
 
-def json_result(value: Json, *, is_error: bool = False) -> types.CallToolResult:
-    """Return *value* as a tool's result, as text and as data."""
+def json_result(
+    value: Json, *, is_error: bool = False, hud: Json | None = None
+) -> types.CallToolResult:
+    """Return *value* as a tool's result, as text and as data; *hud* goes into `_meta`."""
     import json
 
     text = encode(value).decode()
@@ -114,4 +116,5 @@ def json_result(value: Json, *, is_error: bool = False) -> types.CallToolResult:
         content=[types.TextContent(type="text", text=text)],
         structured_content=json.loads(text),
         is_error=is_error,
+        _meta=None if hud is None else {"hud": hud},
     )

@@ -169,6 +169,8 @@ def _scenario(environment: str, scenario: Scenario[Any]) -> Json:
             for name, each in schema.get("properties", {}).items()
         ],
         "input_schema": schema,
+        "reward_range": scenario.reward_range,
+        "digest": scenario.grader_digest,
     }
 
 

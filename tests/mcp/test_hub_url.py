@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 import hudtrace as hud
-from hudtrace.errors import UnknownEnvironment
+from hudtrace.errors import EnvironmentFailure, InvalidArguments, UnknownEnvironment
 
 pytestmark = pytest.mark.usefixtures("store")
 
@@ -113,3 +114,130 @@ def test_a_hub_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HUDTRACE_HUB_URL", "http://127.0.0.1:9/mcp")
     with pytest.raises(UnknownEnvironment, match="cannot connect"):
         hud.Environment("x").connect_hub("calculator")
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Start a hub whose scenario tools have given answers."""
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    import scripted_hub
+
+    with contextlib.ExitStack() as stack:
+
+        def start(**answers: Any) -> None:
+            url = stack.enter_context(scripted_hub.serving(answers))
+            monkeypatch.setenv("HUDTRACE_HUB_URL", url)
+
+        yield start
+
+
+LISTED = {"scenarios": [{"short_name": "sum"}]}
+
+
+async def test_scenarios_of_anybody(scripted: Any) -> None:
+    """Whoever has the three tools has scenarios; little is needed of their listing."""
+    scripted(scenario_list=LISTED, scenario_submit={"reward": 0.5, "outcome": "scored"})
+    env = hud.Environment("x").connect_hub("trivia")
+    async with hud.eval(env("sum", numbers=[1, 2])) as ctx:
+        assert json.loads(str(ctx.prompt)) == {"scenario": "sum"}
+        assert str(await ctx.call_tool("add", a=4)) == "5"
+        await ctx.submit("5")
+    assert (ctx.result.reward, ctx.result.outcome) == (0.5, "scored")
+
+
+@pytest.mark.parametrize(
+    "listing",
+    [
+        {},
+        {"scenarios": "sum"},
+        {"scenarios": ["sum"]},
+        {"scenarios": [{"short_name": 1}]},
+        {"scenarios": [{"short_name": None, "input_schema": []}]},
+    ],
+)
+def test_listings_that_are_none(scripted: Any, listing: Any) -> None:
+    """A listing that cannot be read is said with the other places."""
+    scripted(scenario_list=listing)
+    with pytest.raises(UnknownEnvironment, match="scenario_list"):
+        hud.Environment("x").connect_hub("trivia")
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        7,
+        {"properties": 7},
+        {"properties": {"a": {"$ref": "http://127.0.0.1:9/schema.json"}}},
+        {"properties": {"a": {}}, "$schema": "http://127.0.0.1:9/"},
+        {"properties": {"a": {"type": 7}}, "required": 7},
+        {"properties": {"a": {"pattern": "("}}},
+    ],
+)
+async def test_schemas_that_are_none(scripted: Any, schema: Any) -> None:
+    """Where a schema cannot be used, the server alone checks; nothing is fetched."""
+    scripted(
+        scenario_list={"scenarios": [{"short_name": "sum", "input_schema": schema}]},
+        scenario_submit={"reward": 1, "outcome": "scored"},
+    )
+    env = hud.Environment("x").connect_hub("trivia")
+    async with hud.eval(env("sum", a="b")) as ctx:
+        await ctx.submit("5")
+    assert ctx.result.reward == 1.0
+
+
+def test_arguments_are_checked_by_the_schema(scripted: Any) -> None:
+    """Every fault is named, at its place."""
+    schema = {
+        "properties": {"a": {"type": "array", "items": {"$ref": "#/$defs/n"}}},
+        "required": ["b"],
+        "additionalProperties": False,
+        "$defs": {"n": {"type": "integer"}},
+    }
+    scripted(scenario_list={"scenarios": [{"short_name": "s", "input_schema": schema}]})
+    env = hud.Environment("x").connect_hub("trivia")
+    with pytest.raises(InvalidArguments) as raised:
+        env("s", a=[1, "two"], c=3)
+    assert str(raised.value).splitlines() == [
+        "invalid arguments for scenario 's':",
+        "- c: no such argument (it takes: a)",
+        "- b: missing, but required",
+        "- a.1: 'two' is not of type 'integer'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("report", "outcome"),
+    [
+        ({}, "environment_error"),
+        ({"reward": "1", "outcome": "scored"}, "environment_error"),
+        ({"reward": True, "outcome": "scored"}, "environment_error"),
+        ({"reward": None, "outcome": "scored"}, "environment_error"),
+        ({"reward": None, "outcome": "grader_error"}, "grader_error"),
+        ({"reward": 1.0, "outcome": "grader_error"}, "grader_error"),
+        ({"reward": 1.0, "outcome": "agent_error"}, "environment_error"),
+        ({"reward": 1.0, "outcome": ["scored"]}, "environment_error"),
+    ],
+)
+async def test_reports_that_are_none(scripted: Any, report: Any, outcome: str) -> None:
+    """A report without a reward is none: neither a reward of 0 nor the agent's fault."""
+    scripted(scenario_list=LISTED, scenario_submit=report)
+    env = hud.Environment("x").connect_hub("trivia")
+    context = hud.eval(env("sum"), on_error="record")
+    async with context as ctx:
+        await ctx.submit("5")
+    assert (context.result.reward, context.result.outcome) == (None, outcome)
+    assert isinstance(context.result.error, EnvironmentFailure)
+
+
+async def test_a_reward_out_of_its_range(scripted: Any) -> None:
+    """What the listing says of rewards is held."""
+    listed = {"short_name": "sum", "reward_range": [0, 1]}
+    scripted(
+        scenario_list={"scenarios": [listed]},
+        scenario_submit={"reward": 2, "outcome": "scored"},
+    )
+    env = hud.Environment("x").connect_hub("trivia")
+    context = hud.eval(env("sum"), on_error="record")
+    async with context as ctx:
+        await ctx.submit("5")
+    assert (context.result.reward, context.result.outcome) == (None, "grader_error")
