@@ -17,6 +17,8 @@ from hudtrace.errors import ConfigurationError
 from hudtrace.viewer import require, serve
 from hudtrace.viewer.options import OTLP_PORT, PORT, ViewOptions
 
+_FINE = "listening"  # the state of a receiver that there is nothing to say of
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
@@ -107,9 +109,8 @@ def _tell(viewer: Any, *, and_open: bool) -> None:
     there = "" if options.store.exists() else " (not there yet)"
     said = [f"store  {options.store}{there}"]
     for receiver in viewer.receivers:
-        where = receiver["url"] or "not beside"
-        state = "" if receiver["url"] else f": {receiver['state']}"
-        said.append(f"OTLP   {where}{state}")
+        where, state = receiver["url"] or "not beside", receiver["state"]
+        said.append(f"OTLP   {where}" + (f": {state}" if state != _FINE else ""))
     if not options.is_local and options.token is None:
         said.append(f"anyone who reaches {options.host} can read all of it")
     print(visible("\n".join([*said, "Ctrl-C stops it"])), file=sys.stderr, flush=True)

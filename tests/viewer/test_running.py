@@ -98,6 +98,9 @@ def test_a_store_that_takes_nothing(tmp_path: Path) -> None:
         assert httpx.get(origin + f"{API}/episodes").json()["total"] == 0
         answer = httpx.post(f"{origin}/v1/traces", json=request(1))
         assert answer.status_code == 503
+        running.send_signal(signal.SIGTERM)
+        _, err = running.communicate(timeout=20)
+    assert f"OTLP   {origin}: cannot write to the store" in err
 
 
 def test_a_second_ctrl_c(demo_store: Path) -> None:
