@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import venv
 import zipfile
 from pathlib import Path
 
+import httpx
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -97,6 +99,18 @@ def test_the_wheel_runs(wheel: Path, tmp_path: Path) -> None:
     assert "1.0 True" in out
     listed = run(python, "-m", "hudtrace.cli", "ls", env=env, cwd=tmp_path)
     assert "w:one" in listed
+    view = [python, "-m", "hudtrace.cli", "view", "--port", "0", "--otlp-http", "off"]
+    with subprocess.Popen(
+        view, stdout=subprocess.PIPE, text=True, env=env, cwd=tmp_path
+    ) as viewing:
+        assert viewing.stdout is not None
+        url = viewing.stdout.readline().strip()
+        page = httpx.get(url).text
+        for name in re.findall(r'(?:href|src)="(/static/[^"]+)"', page):
+            assert httpx.get(url.rstrip("/") + name).status_code == 200, name
+        found = httpx.get(f"{url}api/hud/v1/episodes", params={"q": "env:w"}).json()
+        assert found["total"] == 1
+        viewing.terminate()
 
 
 def test_the_editable_install_is_this_folder(tmp_path: Path) -> None:
