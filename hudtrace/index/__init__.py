@@ -81,7 +81,8 @@ class Index:
             self.reopen()
         if catching_up.is_of_another_store(self._writer, self._source):
             catching_up.start_anew(self._writer)
-        copying.copy_episodes(self._writer, self._source)
+        if not copying.copy_episodes(self._writer, self._source, until):
+            return 0
         forgetting.forget(self._writer, self._source)
         total = 0
         while read := catching_up.read_batch(self._writer, self._source):

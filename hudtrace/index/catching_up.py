@@ -82,7 +82,8 @@ def start_anew(index: sqlite3.Connection) -> None:
         for table in _TABLES:
             index.execute(f"DELETE FROM {table}")
         index.execute(
-            "UPDATE progress SET episodes = 0, spans = 0, span_id = NULL, first = 0"
+            "UPDATE progress SET episodes = 0, begun = NULL, copied_start = NULL, "
+            "copied_trace = NULL, spans = 0, span_id = NULL, first = 0"
         )
         index.execute("COMMIT")
     except BaseException:

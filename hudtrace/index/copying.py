@@ -7,6 +7,7 @@ begins; those are looked for, before any text is read.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterable, Sequence
 
 _AT_ONCE = 2000  # traces in one transaction
@@ -46,30 +47,51 @@ _CHANGED = (
 )
 
 
-def copy_episodes(index: sqlite3.Connection, store: sqlite3.Connection) -> None:
-    """Bring the list up to the store's newest span."""
+def copy_episodes(
+    index: sqlite3.Connection, store: sqlite3.Connection, until: float | None = None
+) -> bool:
+    """Bring the list up to the store's newest span; return whether it is there.
+
+    All of a large store are copied in steps, the newest first. After the moment *until*
+    of the monotonic clock what is left of them is for another time.
+    """
     (seen,) = index.execute("SELECT episodes FROM progress").fetchone()
     (newest,) = store.execute("SELECT coalesce(max(id), 0) FROM spans").fetchone()
     if seen == 0 and newest > _SPANS_AT_ONCE:
-        _copy_all(index, store, newest)
-        seen = newest
+        while _copy_older(index, store, newest):
+            if until is not None and time.monotonic() >= until:
+                return False
+        (seen,) = index.execute("SELECT episodes FROM progress").fetchone()
     while seen < newest:
         upto = min(newest, seen + _SPANS_AT_ONCE)
         changed = [key for (key,) in store.execute(_CHANGED, (seen, upto))]
         _copy(index, store, changed, upto)
         seen = upto
     _copy(index, store, _begun(index, store), None)
+    return True
 
 
-def _copy_all(
+def _copy_older(
     index: sqlite3.Connection, store: sqlite3.Connection, newest: int
-) -> None:
-    """Copy every episode, the newest first."""
-    keys = [
-        key
-        for (key,) in store.execute("SELECT trace_id FROM episodes ORDER BY start DESC")
-    ]
-    _copy(index, store, keys, newest)
+) -> bool:
+    """Copy the next older episodes; return whether there may be more."""
+    index.execute("UPDATE progress SET begun = coalesce(begun, ?)", (newest,))
+    begun, start, trace = index.execute(
+        "SELECT begun, copied_start, copied_trace FROM progress"
+    ).fetchone()
+    behind = "1" if start is None else "(start, trace_id) < (?, ?)"
+    found = store.execute(
+        f"SELECT trace_id, start FROM episodes WHERE {behind} "
+        f"ORDER BY start DESC, trace_id DESC LIMIT {_AT_ONCE}",
+        () if start is None else (start, trace),
+    ).fetchall()
+    if not found:
+        index.execute("UPDATE progress SET episodes = max(episodes, ?)", (begun,))
+        return False
+    _copy(index, store, [key for key, _ in found], None)
+    last, at = found[-1]
+    index.execute("UPDATE progress SET copied_start = ?, copied_trace = ?", (at, last))
+    return True
 
 
 def _begun(index: sqlite3.Connection, store: sqlite3.Connection) -> list[bytes]:

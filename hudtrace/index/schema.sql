@@ -4,11 +4,14 @@
 CREATE TABLE progress (         -- how far the store has been read
     one INTEGER PRIMARY KEY CHECK (one = 1),
     episodes INTEGER NOT NULL,  -- last span whose episode has been copied
+    begun INTEGER,              -- last span when the first copy of all began
+    copied_start INTEGER,       -- and the episode that it has come to
+    copied_trace BLOB,
     spans INTEGER NOT NULL,     -- last span that has been read
     span_id BLOB,               -- its id, to know the store again
     first INTEGER NOT NULL      -- first span that was there when traces were forgotten
 );
-INSERT INTO progress VALUES (1, 0, 0, NULL, 0);
+INSERT INTO progress (one, episodes, spans, first) VALUES (1, 0, 0, 0);
 
 CREATE TABLE traces (
     id INTEGER PRIMARY KEY,

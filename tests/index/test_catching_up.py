@@ -324,7 +324,11 @@ def test_time_is_bounded_and_the_list_is_whole_first(filled: Filled) -> None:
     for batch in range(20):
         filled.add(some(400, f"batch{batch}", BEGIN + batch * 1000 * MINUTE))
     with open_index(filled.path) as index:
-        read = index.catch_up(max_seconds=0)
+        slices = [0]
+        while not slices[-1]:
+            slices.append(index.catch_up(max_seconds=0))
+        assert len(slices) > 3
+        read = slices[-1]
         assert 0 < read < 24_000
         assert index.lag() == 24_000 - read
         assert listing.episodes(index, filters.parse("")).total == 8000
