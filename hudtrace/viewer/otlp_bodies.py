@@ -15,7 +15,7 @@ MAX_BYTES = 20 << 20
 RETRY_SECONDS = 1
 
 #: google.rpc.Code for what we refuse.
-_CODES = {400: 3, 405: 12, 408: 4, 413: 8, 415: 3, 503: 14}
+_CODES = {400: 3, 405: 12, 408: 4, 413: 8, 415: 3, 429: 8, 503: 14}
 
 
 class Body(NamedTuple):
@@ -29,15 +29,15 @@ class Body(NamedTuple):
 class Refusal(Exception):
     """Why a request is not taken; *status* is that of HTTP.
 
-    `retry_after` in seconds if it may be sent again: then it is 503, since exporters
-    of Python before 1.45 give up at 429.
+    `retry_after` in seconds if it may be sent again. Exporters of Python before 1.45
+    give up at 429: it is for senders of far too many requests at once.
     """
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
-        self.retry_after = RETRY_SECONDS if status == 503 else None
+        self.retry_after = RETRY_SECONDS if status in (429, 503) else None
 
     @property
     def code(self) -> int:

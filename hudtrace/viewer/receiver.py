@@ -32,6 +32,7 @@ from hudtrace.viewer.otlp_http import routes
 __all__ = ["Counts", "Receiver", "routes"]
 
 QUEUE_BYTES = 64 << 20
+QUEUE_REQUESTS = 1024
 GROUP_BYTES = 4 << 20  # of the bodies that are committed together
 GROUP_SPANS = 8192
 _STORE_FAILS = (sqlite3.OperationalError, OSError, ConfigurationError)
@@ -61,7 +62,8 @@ class Receiver:
     """Writes the spans of OTLP requests to a store, in a thread of its own.
 
     `queue_bytes` bounds what is held for it, bodies that are still being read
-    included; beyond that requests are refused, and come again.
+    included; beyond that requests are refused with 503, and come again. Those that
+    wait to be stored are at most `queue_requests`, then it is 429.
     """
 
     def __init__(
@@ -71,12 +73,14 @@ class Receiver:
         chosen: Settings | None = None,
         max_bytes: int = MAX_BYTES,
         queue_bytes: int = QUEUE_BYTES,
+        queue_requests: int = QUEUE_REQUESTS,
     ) -> None:
         self.max_bytes = max_bytes
         self.counts = Counts()
         self._path = store
         self._settings = chosen or settings_module.load()
         self._queue_bytes = queue_bytes
+        self._queue_requests = queue_requests
         self._held = 0
         self._waiting: deque[_Waiting] = deque()
         self._changed = threading.Condition()
@@ -131,6 +135,9 @@ class Receiver:
         with self._changed:
             if self._closing or self._thread is None:
                 raise Refusal(503, "the receiver is closed")
+            if len(self._waiting) >= self._queue_requests:
+                why = f"{len(self._waiting)} requests wait to be stored; come again"
+                raise Refusal(429, why)
             done: Future[Taken] = Future()
             self._waiting.append(_Waiting(body, done))
             self._changed.notify_all()

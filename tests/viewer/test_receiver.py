@@ -315,6 +315,30 @@ def test_a_full_queue_is_503_and_comes_again(
     assert (answer.status_code, status_of(answer)[0]) == (503, 14)
 
 
+def test_too_many_requests_at_once_are_429_and_come_again(
+    listen: Callable[..., Listening],
+) -> None:
+    """A sender of more requests than may wait is told when to come; none is lost."""
+    receiver = listen(queue_requests=1)
+    requests = [some_spans(200) for _ in range(60)]
+    refused = 0
+
+    def send(request: Any) -> None:
+        nonlocal refused
+        data = request.SerializeToString()
+        while (answer := receiver.post(data)).status_code != 200:
+            assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
+            code, message = status_of(answer)
+            assert (code, "requests wait to be stored" in message) == (8, True)
+            refused += 1
+            time.sleep(0.02)
+
+    with ThreadPoolExecutor(12) as pool:
+        list(pool.map(send, requests))
+    assert ids_in(receiver.store) == set().union(*map(ids_of, requests))
+    assert refused
+
+
 def test_a_store_that_cannot_be_written_is_503(
     tmp_path: Path, listen: Callable[..., Listening]
 ) -> None:
