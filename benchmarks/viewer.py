@@ -29,7 +29,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from benchmarks.rounds import cache_folder, environment, print_rows
 
-SPANS, ROUNDS = 10_000, 5
+SPANS, ROUNDS = 10_002, 5
 PEERS = {"Phoenix": "arize-phoenix==20.26.1", "MLflow": "mlflow==3.17.2"}
 _STEP = 500_000_000  # ns from one turn to the next
 _PATIENCE = 180  # seconds
@@ -47,6 +47,7 @@ class Viewer:
     name: str
     otlp: str
     page: str
+    row: str = "chat gpt-4o"  # text of a row that is seen first
     headers: dict[str, str] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
     nodes: int = 0
@@ -202,6 +203,7 @@ def viewers(trace_id: str) -> Iterator[list[Viewer]]:
                 "hudtrace",
                 f"{at}:{mine}/v1/traces",
                 f"{at}:{mine}/trace/{trace_id}?view=timeline",
+                row="gpt-4o",
             ),
             Viewer(
                 "Phoenix",
@@ -213,7 +215,7 @@ def viewers(trace_id: str) -> Iterator[list[Viewer]]:
                 f"{at}:{mlflow}/v1/traces",
                 f"{at}:{mlflow}/#/experiments/0/traces"
                 f"?selectedEvaluationId=tr-{trace_id}",
-                {"x-mlflow-experiment-id": "0"},
+                headers={"x-mlflow-experiment-id": "0"},
             ),
         ]
 
@@ -233,7 +235,7 @@ def look(browser: Browser, viewer: Viewer) -> float:
     page.on("requestfinished", lambda r: sizes.append(sum(r.sizes().values())))
     began = time.perf_counter()
     page.goto(viewer.page, wait_until="commit", timeout=_PATIENCE * 1000)
-    row = page.get_by_text("chat gpt-4o", exact=True).first
+    row = page.get_by_text(viewer.row, exact=True).first
     row.wait_for(timeout=_PATIENCE * 1000)
     took = time.perf_counter() - began
     page.wait_for_timeout(2000)
