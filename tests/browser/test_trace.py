@@ -424,6 +424,36 @@ def test_two_marked_episodes_are_compared(go: Any, made: Site) -> None:
     page.wait_for_url(f"**/diff/{made.ids['failed']}...{made.ids['passed']}")
 
 
+def test_compare_offers_episodes_that_are_alike(go: Any, made: Site) -> None:
+    """Compare lists the others of the scenario; Escape puts the list away."""
+    page = go("failed")
+    page.get_by_role("button", name="Compare").click()
+    expect(page.locator(".episode-pick li")).not_to_have_count(0)
+    page.keyboard.press("Escape")
+    expect(page.locator(".episode-pick")).to_have_count(0)
+    page.get_by_role("button", name="Compare").click()
+    page.locator(".episode-pick li button").first.click()
+    page.wait_for_url(f"**/diff/{made.ids['failed']}...*")
+
+
+def test_scrolling_up_does_not_jump(go: Any) -> None:
+    """Blocks that come in above the view, higher than was thought, do not move it."""
+    page = go("long", "view=chat#m5002")
+    expect(page.locator("#m5002")).to_be_in_viewport()
+    where = """() => {
+        const box = document.querySelector('.chat').getBoundingClientRect();
+        const all = [...document.querySelectorAll('.chat article.call')];
+        const seen = all.find((e) => e.getBoundingClientRect().top > box.top);
+        return [seen.dataset.span, seen.getBoundingClientRect().top]; }"""
+    page.locator(".chat").hover()
+    for _ in range(12):
+        span, before = page.evaluate(where)
+        page.mouse.wheel(0, -300)
+        page.wait_for_timeout(150)
+        after = page.locator(f"article[data-span='{span}']").bounding_box()
+        assert after is None or abs(after["y"] - before - 300) < 40
+
+
 # Size ----------------------------------------------------------------------------------------
 
 

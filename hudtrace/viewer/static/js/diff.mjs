@@ -6,7 +6,7 @@ import { cost, count, duration, number, reward, shortId, tokens } from "./format
 import { html, useEffect, useMemo, useRef, useState } from "./html.mjs";
 import { useKeys } from "./keys.mjs";
 import { navigate, useQuery } from "./router.mjs";
-import { Pick } from "./diff/pick.mjs";
+import Pick from "./diff/pick.mjs";
 import { Entry, entriesOf } from "./diff/rows.mjs";
 import { range, useBlocks } from "./trace/blocklist.mjs";
 
@@ -94,7 +94,7 @@ function Head({ head, name, beside, onPick }) {
     <a class="cut" href=${head.url} title=${head.trace_id}>${head.label ?? episode?.label ?? head.name ?? shortId(head.trace_id)}</a>
     <span class="mut cut">${[episode?.model, episode?.variant, shortId(head.trace_id)].filter(Boolean).join(" · ")}</span>
     <button type="button" class="quiet" aria-expanded=${picks} onClick=${() => setPicks(!picks)}>Another …</button>
-    ${picks && html`<${Pick} beside=${beside.episode} onClose=${() => setPicks(false)} onPick=${onPick} />`}
+    ${picks && html`<div class="diff-pick"><${Pick} beside=${beside.episode} onClose=${() => setPicks(false)} onPick=${onPick} /></div>`}
   </div>`;
 }
 

@@ -7,12 +7,18 @@ import { html, useState } from "../html.mjs";
 
 const SOME = 12;
 
+/** A filter for episodes like this one. */
+function alike(episode) {
+  if (episode?.task_id) return `task:"${episode.task_id}"`;
+  return episode?.scenario ? `scenario:"${episode.scenario}"` : "";
+}
+
 /** @param {{beside: any, onPick: (id: string) => void, onClose: Function}} props */
-export function Pick({ beside, onPick, onClose }) {
-  const [text, setText] = useState(beside?.scenario ? `scenario:${beside.scenario}` : "");
+export default function Pick({ beside, onPick, onClose }) {
+  const [text, setText] = useState(() => alike(beside));
   const id = /^[0-9a-f]{32}$/i.test(text.trim()) ? text.trim().toLowerCase() : null;
   const { data, error } = useGet(id ? null : `/episodes${query({ q: text, limit: SOME })}`);
-  const rows = data?.rows ?? [];
+  const rows = (data?.rows ?? []).filter((row) => row.trace_id !== beside?.trace_id);
   const keyed = (event) => {
     if (event.key === "Escape") onClose();
     else if (event.key === "Enter" && (id || rows.length)) onPick(id ?? rows[0].trace_id);
@@ -20,7 +26,7 @@ export function Pick({ beside, onPick, onClose }) {
     event.preventDefault();
     event.stopPropagation();
   };
-  return html`<div class="diff-pick" onKeyDown=${keyed}>
+  return html`<div class="episode-pick" onKeyDown=${keyed}>
     <input ref=${(element) => element && !element.dataset.met && ((element.dataset.met = "1"), element.focus())} type="search"
       aria-label="Filter of episodes, or a trace id" placeholder="Filter, or a trace id" value=${text} onInput=${(e) => setText(e.target.value)} />
     ${error && html`<p class="bad">${error.message}</p>`}

@@ -2,7 +2,7 @@
 
 import { get } from "../api.mjs";
 import { CopyButton, Problem, RewardChip } from "../bits.mjs";
-import { clock, cost, count, durationNs, number, tokens } from "../format.mjs";
+import { cost, count, durationNs, number, tokens, utc } from "../format.mjs";
 import { html, memo, useContext, useState } from "../html.mjs";
 import { Part, ReadMark, Said, Shared, ToolCall, isIn } from "./parts.mjs";
 import { messageText, textsOf, visible } from "./words.mjs";
@@ -37,7 +37,7 @@ function Call({ item }) {
     ${item.rewritten_at != null && html`<p class="rewritten" role="note"><span>history rewritten here: the first ${count(item.rewritten_at, "message")} kept, what followed them left out</span></p>`}
     <${CallHead} item=${item} shown=${shown} history=${history} onFold=${graders ? () => setOpen(!open) : null} />
     ${history.state && html`<${History} history=${history} />`}
-    ${shown && item.new.map((message) => html`<${Message} key=${message.n} message=${message} />`)}
+    ${shown && html`<${Messages} messages=${item.new} />`}
     ${item.error && html`<${Failure} error=${item.error} />`}
   </article>`;
 }
@@ -50,7 +50,7 @@ function CallHead({ item, shown, history, onFold }) {
     item.cost == null ? null : cost(item.cost),
     finish(item.finish_reasons),
   ].filter(Boolean);
-  return html`<header class="call-line" title=${item.start ? clock(item.start) : null}>
+  return html`<header class="call-line" title=${item.start ? utc(item.start) : null}>
     ${onFold && html`<button type="button" class="quiet" aria-expanded=${shown} onClick=${onFold}>${shown ? "▾" : "▸"} grader</button>`}
     ${item.phase === "setup" && html`<span class="tag">set-up</span>`}
     ${item.turn != null && html`<b>turn ${number(item.turn)}</b>`}
@@ -99,6 +99,22 @@ function History({ history }) {
     ${state.from > 0 && html`<button type="button" onClick=${() => more(state.from)}>${number(state.from)} earlier messages</button>`}
     ${state.messages.map((message, i) => html`<${Message} key=${state.from + i} message=${message} anchor=${false} />`)}
   </div>`;
+}
+
+const FIRST = 4;
+const LAST = 24; // of many new messages, as where an episode begins with a history
+
+/** New messages; of very many the first and the last, until all are asked for. */
+function Messages({ messages }) {
+  const { needle } = useContext(Shared);
+  const [all, setAll] = useState(false);
+  const hidden = messages.slice(FIRST, -LAST);
+  const whole = all || !hidden.length || hidden.some((m) => location.hash === `#m${m.n}` || isIn(needle, messageText(m)));
+  const draw = (message) => html`<${Message} key=${message.n} message=${message} />`;
+  if (whole) return messages.map(draw);
+  return html`${messages.slice(0, FIRST).map(draw)}
+    <button type="button" class="more-messages" onClick=${() => setAll(true)}>${count(hidden.length, "message")} more</button>
+    ${messages.slice(-LAST).map(draw)}`;
 }
 
 function Message({ message, anchor = true }) {

@@ -2,7 +2,7 @@
 
 import { get } from "../api.mjs";
 import { CopyButton, Json, Problem, RewardChip, Spinner } from "../bits.mjs";
-import { clock, count, durationNs, number } from "../format.mjs";
+import { clock, count, durationNs, number, utc } from "../format.mjs";
 import { html, useEffect, useState } from "../html.mjs";
 import { Said } from "./parts.mjs";
 import { parsed, pretty } from "./words.mjs";
@@ -59,8 +59,6 @@ function Facts({ data, onPick, onChat }) {
     <section><details class="raw-one"><summary>JSON</summary><${CopyButton} text=${() => JSON.stringify(data, null, 2)} label="Copy the JSON" /><${Json} value=${data} /></details></section>
   </div>`;
 }
-
-const utc = (ns) => new Date(Number(BigInt(ns) / 1000000n)).toISOString();
 
 function Link({ link, here, onPick }) {
   if (link.trace_id !== here) return html`<a href=${link.url}>${link.trace_id.slice(0, 8)}/${link.span_id}</a>`;

@@ -2,10 +2,16 @@
 
 import { query, useGet } from "../api.mjs";
 import { CopyButton, RewardChip, StatusIcon } from "../bits.mjs";
-import { clock, costReason, cost, count, duration, number, shortId, tokens } from "../format.mjs";
-import { html, useState } from "../html.mjs";
+import { clock, cost, costReason, count, duration, number, shortId, tokens, utc } from "../format.mjs";
+import { html } from "../html.mjs";
+import { navigate } from "../router.mjs";
 import { Failure } from "./blocks.mjs";
+import { lazy } from "./lazy.mjs";
+import { Menu } from "./menu.mjs";
+import { Why, whyNone } from "./why.mjs";
 import { visible } from "./words.mjs";
+
+const Pick = lazy(() => import("../diff/pick.mjs"));
 
 /** @param {{head: any, list: {q: string, sort: string}, view: string, neighbours: any, onPick: Function}} props */
 export function Header({ head, list, view, neighbours, onPick }) {
@@ -19,6 +25,7 @@ export function Header({ head, list, view, neighbours, onPick }) {
       <span class="fill"></span>
       <${Neighbours} data=${neighbours} list=${list} view=${view} />
       ${head.links.map((link) => html`<a key=${link.name} class="out" href=${link.url} target="_blank" rel="noopener noreferrer">${link.name} ↗</a>`)}
+      ${episode && html`<${Compare} episode=${episode} />`}
       <${Downloads} id=${head.trace_id} />
     </div>
     <${Why} head=${head} onPick=${onPick} />
@@ -27,52 +34,10 @@ export function Header({ head, list, view, neighbours, onPick }) {
   </header>`;
 }
 
-/** Why there is no reward. */
-function whyNone(head) {
-  const { episode, state } = head;
-  if (episode.reward != null) return undefined;
-  if (state === "running") return "not scored yet: it is running";
-  if (state === "interrupted") return "not scored: its process ended before it did";
-  if (head.error) return `not scored: ${head.error.type ?? "it ended with an error"}`;
-  return "not scored: no answer was submitted, or the scenario gave no reward";
-}
-
-/** The reward in one line, with every verdict there was behind it. */
-function Why({ head, onPick }) {
-  const verdicts = head.verdicts ?? [];
-  const counts = verdicts.filter((v) => v.effective).at(-1) ?? verdicts.at(-1);
-  if (!counts) return head.episode ? html`<p class="why mut">${whyNone(head) ?? ""}</p>` : null;
-  const read = head.read ?? [];
-  return html`<div class="why">
-    <span class="cut" title=${counts.explanation}>${counts.explanation ? visible(counts.explanation) : html`<span class="mut">no explanation was given</span>`}</span>
-    <span class="mut" title=${counts.version && `version ${counts.version}`}>${byWhom(counts)}</span>
-    ${read.length > 0 && html`<button type="button" class="quiet" onClick=${() => onPick(read[0])}
-      title="Go to what the grader read; press again for the next">grader read ${count(read.length, "span")}</button>`}
-    ${verdicts.length > 1 && html`<${History} verdicts=${verdicts} here=${head.trace_id} onPick=${onPick} />`}
-  </div>`;
-}
-
-const byWhom = (v) => `by ${[v.kind, v.evaluator].filter(Boolean).join(" ") || "the scenario"}${v.late ? ", later" : ""}`;
-
-function History({ verdicts, here, onPick }) {
-  const [open, setOpen] = useState(false);
-  return html`<span class="menu"><button type="button" class="quiet" aria-expanded=${open} onClick=${() => setOpen(!open)}>${count(verdicts.length, "verdict")} ▾</button>
-    ${open && html`<div class="menu-body verdicts"><table>
-      <caption class="sr">Verdicts, oldest first</caption>
-      <thead><tr><th>reward</th><th>name</th><th>by</th><th>when</th><th></th></tr></thead>
-      <tbody>${verdicts.map((v) => html`<tr key=${v.span_id} class=${v.effective ? "" : "old"}>
-        <td><${RewardChip} value=${v.value} /></td>
-        <td>${v.trace_id === here ? html`<button type="button" class="quiet" onClick=${() => onPick(v.span_id)}>${v.name}</button>` : html`<a href=${`/trace/${v.trace_id}?span=${v.span_id}`}>${v.name}</a>`}</td>
-        <td>${[v.kind, v.evaluator].filter(Boolean).join(" ")}</td>
-        <td><time title=${v.at}>${clock(v.at)}</time></td>
-        <td class="mut">${[v.late ? "later" : "", v.effective ? "counts" : "superseded"].filter(Boolean).join(", ")}${v.explanation ? html`<br />${v.explanation}` : ""}</td>
-      </tr>`)}</tbody></table></div>`}</span>`;
-}
-
 function Figures({ head }) {
   const e = head.episode;
   const facts = e ? ofEpisode(e, head) : [["services", head.services.join(", ")], ["spans", number(head.span_count)], ["errors", number(head.error_count)]];
-  const all = [...facts, ["took", duration(head.seconds)], ["started", head.started ? clock(head.started) : "–"]];
+  const all = [...facts, ["took", duration(head.seconds)], ["started", clock(head.started), head.started && utc(head.started)]];
   return html`<div class="trace-figures">
     <div class="trace-facts" role="group" aria-label="Figures" tabindex="0">
       <dl>${all.map(([name, value, title]) => html`<div key=${name} title=${title}><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
@@ -124,9 +89,10 @@ const FORMS = [
 ];
 
 function Downloads({ id }) {
-  const [open, setOpen] = useState(false);
-  return html`<span class="menu" onKeyDown=${(e) => e.key === "Escape" && setOpen(false)}>
-    <button type="button" class="quiet" aria-expanded=${open} onClick=${() => setOpen(!open)}>Download ▾</button>
-    ${open && html`<ul class="menu-body" onClick=${() => setOpen(false)}>${FORMS.map(([form, label]) => html`<li key=${form}><a href=${`/trace/${id}/${form}`} download>${label}</a></li>`)}</ul>`}
-  </span>`;
+  return html`<${Menu} label="Download">${(close) => html`<ul onClick=${close}>${FORMS.map(([form, label]) => html`<li key=${form}><a href=${`/trace/${id}/${form}`} download>${label}</a></li>`)}</ul>`}<//>`;
+}
+
+function Compare({ episode }) {
+  const to = (other) => navigate(`/diff/${episode.trace_id}...${other}`);
+  return html`<${Menu} label="Compare" class="compare" title="c: with the one that was marked by x">${(close) => html`<${Pick} beside=${episode} onPick=${to} onClose=${close} />`}<//>`;
 }

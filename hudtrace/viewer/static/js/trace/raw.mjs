@@ -8,7 +8,7 @@ import { allPaths, linesOf, matching } from "./jsonlines.mjs";
 import { showRow, useWindow } from "./windowing.mjs";
 
 const ROW = 20;
-const FEW = 300; // spans, up to which a search fetches all of them by itself
+const FEW = 300; // spans that a search fetches at once; so many or fewer by itself
 const AT_ONCE = 6;
 
 /** @param {{head: any, spans: any[], picked: string|null, needle: string, onPick: Function}} props */
@@ -43,7 +43,7 @@ export default function Raw({ head, spans, picked, needle, onPick }) {
   const missing = spans.length - store.count;
   return html`<div class="raw">
     <p class="raw-head"><span class="mut" role="status">${needle ? `${number(lines.length)} lines with it or around it` : `${number(lines.length)} lines`}</span>
-      ${needle && missing > 0 && html`<button type="button" onClick=${store.wantAll}>Search in ${number(missing)} more spans</button>`}
+      ${needle && missing > 0 && html`<button type="button" onClick=${store.wantAll}>Search in ${number(Math.min(missing, FEW))} more spans</button>`}
       <span class="fill"></span><a href=${`/trace/${head.trace_id}/json`} download>Download JSON</a></p>
     <${Lines} lines=${lines} at=${lines.findIndex((line) => line.path === `$/spans/${at}`)} onToggle=${toggle} store=${store} />
   </div>`;
@@ -74,7 +74,7 @@ function useSpanStore(trace, spans) {
     again();
   };
   const wantAll = async () => {
-    const waiting = spans.map((_, i) => i);
+    const waiting = spans.map((_, i) => i).filter((i) => !known.current.has(i)).slice(0, FEW);
     const work = async () => {
       while (waiting.length) await want(waiting.shift());
     };

@@ -95,7 +95,7 @@ const Line = memo(function Line({ id, index, row, isPicked, bar, end, isCritical
     </span>
     <span role="gridcell" class="wf-tokens">${span.tokens == null ? "" : tokens(span.tokens)}</span>
     <span role="gridcell" class="wf-time">${state === "interrupted" ? "?" : lasts(took)}</span>
-    <span role="gridcell" class="wf-track"><span class="sr">${words}</span><${Bar} bar=${bar} kind=${span.kind} failed=${failed} state=${state} isCritical=${isCritical} /></span>
+    <span role="gridcell" class="wf-track" title=${words}><span class="sr">${words}</span><${Bar} bar=${bar} kind=${span.kind} failed=${failed} state=${state} isCritical=${isCritical} /></span>
   </div>`;
 });
 
