@@ -295,11 +295,16 @@ def test_tail_what_runs(tmp_path: Path) -> None:
         tail.communicate()
 
 
-def complete(line: str, store: Path, tmp_path: Path) -> list[str]:
-    """Return what a real bash offers at the end of *line*."""
-    binary = tmp_path / "hudtrace"
+def install(folder: Path) -> None:
+    """Put a command named hudtrace into *folder*."""
+    binary = folder / "hudtrace"
     binary.write_text(f'#!/bin/sh\nexec {sys.executable} -m hudtrace.cli "$@"\n')
     binary.chmod(0o755)
+
+
+def complete(line: str, store: Path, tmp_path: Path) -> list[str]:
+    """Return what a real bash offers at the end of *line*."""
+    install(tmp_path)
     words = line.split(" ")
     script = (
         'eval "$(hudtrace completion bash)"; '
@@ -330,6 +335,42 @@ def test_completion_in_bash(ran: Ran, tmp_path: Path) -> None:
     assert complete("hudtrace ls --job ", store, tmp_path) == [job]
     nowhere = tmp_path / "none.db"
     assert complete("hudtrace show a", nowhere, tmp_path) == []
+
+
+_ASK = {
+    "zsh": (
+        "autoload -Uz compinit; compinit -u -D; "
+        'eval "$(hudtrace completion zsh)"; '
+        'compadd() { print -l -- "$@" }; '
+        "words=(hudtrace show {word}); CURRENT=3; _hudtrace"
+    ),
+    "fish": 'hudtrace completion fish | source; complete -C "hudtrace show {word}"',
+}
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_completion_in_other_shells(shell: str, ran: Ran, tmp_path: Path) -> None:
+    """Real zsh and fish, where they are installed, offer options and ids as well."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    store, wrong, *_ = ran
+    install(tmp_path)
+    for word, offered in ((wrong[:8], wrong), ("--ti", "--timeline")):
+        done = subprocess.run(
+            [
+                shell,
+                *(["-f"] if shell == "zsh" else []),
+                "-c",
+                _ASK[shell].replace("{word}", word),
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=environment(
+                store, PATH=f"{tmp_path}:{os.environ['PATH']}", HOME=str(tmp_path)
+            ),
+        )
+        assert offered in done.stdout.split()
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
