@@ -42,7 +42,7 @@ def test_a_job_has_its_figures_and_episodes(shop: Site, visit: Visits) -> None:
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile("/trace/.*q=job"))
     page.go_back()
-    assert page.get_by_role("combobox").input_value() == "reward<1"
+    expect(page.get_by_role("combobox")).to_have_value("reward<1")
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

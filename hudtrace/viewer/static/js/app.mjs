@@ -1,7 +1,7 @@
 /** The frame around every page, and which page belongs to which path. */
 
 import { Icon, Problem, Spinner, Theme, copy, setTheme, theme } from "./bits.mjs";
-import { Component, html, render, useCallback, useEffect, useState } from "./html.mjs";
+import { Component, html, render, useCallback, useEffect, useLayoutEffect, useState } from "./html.mjs";
 import { useKeys } from "./keys.mjs";
 import { useLiveState } from "./live.mjs";
 import { navigate, useRoute } from "./router.mjs";
@@ -134,7 +134,7 @@ function App() {
   const { path } = useRoute();
   const [dialog, setDialog] = useState(null);
   const close = useCallback(() => setDialog(null), []);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const pressed = (event) => {
       if (event.key.toLowerCase() !== "k" || !(event.metaKey || event.ctrlKey) || event.altKey || event.shiftKey) return;
       event.preventDefault();

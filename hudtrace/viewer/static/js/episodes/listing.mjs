@@ -139,9 +139,10 @@ export function useListing(q, sort, isHeld, base = "") {
   const [, changed] = useReducer((n) => n + 1, 0);
   const state = useRef({ shown: null, error: null, wrong: [], loading: true }).current;
   const [again, retry] = useReducer((n) => n + 1, 0);
+  const wanted = [base, q, sort].join("\n");
   useEffect(() => {
     const next = new Listing(q, sort, base);
-    state.loading = true;
+    Object.assign(state, { loading: true, asked: wanted });
     changed();
     next.load().then(
       () => {
@@ -172,7 +173,8 @@ export function useListing(q, sort, isHeld, base = "") {
     const timer = setInterval(() => look(isHeld()), INDEXING);
     return () => clearInterval(timer);
   }, [behind]);
-  return { ...state, listing: state.shown, retry, renew: () => look(false) };
+  const loading = state.loading || state.asked !== wanted;
+  return { ...state, loading, listing: state.shown, retry, renew: () => look(false) };
 }
 
 /** What is wrong, counted from where the visible filter begins. */
