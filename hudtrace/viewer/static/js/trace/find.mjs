@@ -1,6 +1,6 @@
 /** Finding in the whole episode, also in what is not on the page yet. */
 
-import { html, useEffect, useMemo, useState } from "../html.mjs";
+import { html, useEffect, useLayoutEffect, useMemo, useState } from "../html.mjs";
 import { number } from "../format.mjs";
 import { titleOf } from "./spans.mjs";
 import { occurrences } from "./words.mjs";
@@ -83,7 +83,7 @@ function Found({ find }) {
 }
 
 /** Mark every hit that is drawn, and the one that one is at; no node is added. */
-export function highlight(box, needle, hit) {
+function highlight(box, needle, hit) {
   if (!globalThis.CSS?.highlights) return null;
   CSS.highlights.delete("found");
   CSS.highlights.delete("found-here");
@@ -110,4 +110,18 @@ function rangesIn(element, needle) {
     }
   }
   return found;
+}
+
+/** Mark the hits after each drawing, and bring the one that one is at into view, once. */
+export function useHighlight(box, needle, hit, view) {
+  useLayoutEffect(() => {
+    const here = highlight(box.current, needle, hit);
+    const pane = here?.startContainer.parentElement.closest(".chat");
+    if (!here || !pane || pane.dataset.hit === `${needle}/${hit.index}/${hit.nth}`) return;
+    pane.dataset.hit = `${needle}/${hit.index}/${hit.nth}`;
+    const { top, bottom } = here.getBoundingClientRect();
+    const edge = pane.getBoundingClientRect();
+    if (top < edge.top + 40 || bottom > edge.bottom - 40) pane.scrollTop += top - edge.top - edge.height / 3;
+  });
+  useEffect(() => () => highlight(null, ""), [view]);
 }
