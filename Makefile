@@ -47,7 +47,7 @@ bench: $(VENV)/.test  ## print the benchmark tables (half an hour)
 	$(BIN)/python -m benchmarks.server
 
 test-browser: $(VENV)/.test  ## run the tests of the viewer's pages in a real Chromium
-	$(BIN)/python -m pytest -q -rs -m browser $(ARGS) tests/browser
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -q -rs -m browser $(ARGS) tests/browser
 
 test-lowest:  ## run the tests with the oldest dependencies that are allowed
 	@$(MAKE) --no-print-directory VENV=.venv-lowest CONSTRAINTS=constraints/lowest.txt \

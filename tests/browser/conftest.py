@@ -91,3 +91,5 @@ def pytest_collection_modifyitems(items: list[Any]) -> None:
     for item in items:
         if "chromium" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.browser)
+        if "many" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("many"))  # made once
