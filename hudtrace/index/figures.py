@@ -71,12 +71,9 @@ def summed_up(
     ).fetchall()
     if not rows:
         return Summary()
-    total = [sum(column) for column in zip(*(row[2:6] for row in rows), strict=True)]
-    many, graded, rewards, squares = total
-    histogram = [0] * BUCKETS
-    for row in rows:
-        if row[1] is not None:
-            histogram[row[1]] += row[3]
+    many, graded, rewards, squares = (
+        sum(row[at] for row in rows) for at in range(2, 6)
+    )
     return Summary(
         count=many,
         graded=graded,
@@ -89,21 +86,29 @@ def summed_up(
         cost=_sum([row[10] for row in rows]),
         unpriced=int(sum(row[11] for row in rows)),
         outcomes=_outcomes(db, where, alive, rows),
-        histogram=histogram,
+        histogram=_histogram(rows),
     )
+
+
+def _histogram(rows: Sequence[Sequence[Any]]) -> list[int]:
+    found = [0] * BUCKETS
+    for row in rows:
+        if row[1] is not None:
+            found[row[1]] += row[3]
+    return found
 
 
 def _outcomes(
     db: sqlite3.Connection,
     where: Condition,
     alive: Sequence[int],
-    rows: Sequence[Sequence[int | str | None]],
+    rows: Sequence[Sequence[Any]],
 ) -> dict[str, int]:
     """Count outcomes, and states of those that have none."""
     found: Counter[str] = Counter()
     for row in rows:
-        found[str(row[0] or "done")] += int(row[2] or 0)
-    unended = int(sum(float(row[12] or 0) for row in rows if row[0] is None))
+        found[row[0] or "done"] += row[2]
+    unended = int(sum(row[12] for row in rows if row[0] is None))
     if unended:
         marks = ",".join("?" * len(alive))
         (run,) = db.execute(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +12,8 @@ from hudtrace.index.conditions import Condition, all_of
 from hudtrace.index.figures import Summary, summed_up
 from hudtrace.index.filters import Filter
 from hudtrace.index.running import running
-from hudtrace.store import queries
+from hudtrace.index.tasks import TaskView as TaskView
+from hudtrace.index.tasks import mean, tasks
 
 _MOST_TOOLS = 20
 _ALL = (
@@ -21,30 +21,6 @@ _ALL = (
     "SELECT job_id, start FROM listed WHERE job_id IS NOT NULL "
     "UNION ALL SELECT job_id, start FROM jobs) GROUP BY job_id"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class TaskView:
-    """One task of a job and its repeats; `n` are those that have ended.
-
-    `pass_1` and `pass_k` estimate how often one and *k* tries have a passing one, where
-    a try without a reward has not passed. `rewards` and `trace_ids` are in the order in
-    which the tries began, those that still run included.
-    """
-
-    task_id: str
-    label: str
-    n: int
-    graded: int
-    mean: float | None
-    stderr: float | None
-    min: float | None
-    max: float | None
-    k: int
-    pass_1: float | None
-    pass_k: float | None
-    rewards: list[float | None]
-    trace_ids: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,73 +122,12 @@ def job(index: Index, job_id: str) -> JobView | None:
         row[0],
         running(index.db),
         k=k,
-        pass_1=_mean([task.pass_1 for task in found]),
-        pass_k=_mean([_chance(_passed(task), task.n, k) for task in found if task.n]),
+        pass_1=mean([task.pass_1 for task in found]),
+        pass_k=mean([task.chance(k) for task in found if task.n]),
         tasks=found,
         tools=_tools(index, job_id),
         error_kinds=_error_kinds(index, job_id),
     )
-
-
-def tasks(index: Index, job_id: str) -> list[TaskView]:
-    """Return the tasks of a job, in the order in which they began."""
-    rows = index.db.execute(
-        "SELECT coalesce(e.task_id, e.env || ':' || e.scenario, ''), "
-        "lower(hex(t.trace_id)), e.reward, e.end IS NOT NULL FROM listed AS e "
-        "JOIN traces AS t ON t.id = e.trace WHERE e.job_id = ? ORDER BY e.start, e.trace",
-        (job_id,),
-    ).fetchall()
-    by_task: dict[str, list[tuple[str, float | None, bool]]] = {}
-    for task_id, *episode in rows:
-        by_task.setdefault(task_id, []).append(tuple(episode))
-    firsts = [episodes[0][0] for episodes in by_task.values()]
-    labels = {e.trace_id: e.label for e in _episodes_of(index, firsts)}
-    return [
-        _task(task_id, labels.get(episodes[0][0], task_id), episodes)
-        for task_id, episodes in by_task.items()
-    ]
-
-
-def _episodes_of(index: Index, keys: Sequence[str]) -> list[queries.Episode]:
-    found = []
-    for start in range(0, len(keys), 1000):
-        found += queries.episodes_of(index.db, keys[start : start + 1000])
-    return found
-
-
-def _task(
-    task_id: str, label: str, episodes: Sequence[tuple[str, float | None, bool]]
-) -> TaskView:
-    graded = [reward for _, reward, _ in episodes if reward is not None]
-    n = sum(ended for *_, ended in episodes)
-    passed = sum(reward >= 1 for reward in graded)
-    deviation = statistics.stdev(graded) if len(graded) > 1 else None
-    return TaskView(
-        task_id=task_id,
-        label=label,
-        n=n,
-        graded=len(graded),
-        mean=_mean(graded),
-        stderr=None if deviation is None else deviation / math.sqrt(len(graded)),
-        min=min(graded, default=None),
-        max=max(graded, default=None),
-        k=n,
-        pass_1=_chance(passed, n, 1),
-        pass_k=_chance(passed, n, n),
-        rewards=[reward for _, reward, _ in episodes],
-        trace_ids=[trace_id for trace_id, *_ in episodes],
-    )
-
-
-def _passed(task: TaskView) -> int:
-    return sum(reward is not None and reward >= 1 for reward in task.rewards)
-
-
-def _chance(passed: int, n: int, k: int) -> float | None:
-    """Return the unbiased estimate that one of *k* of *n* tries passes."""
-    if not 1 <= k <= n:
-        return None
-    return 1.0 - math.comb(max(0, n - passed), k) / math.comb(n, k)
 
 
 def _view(
@@ -259,8 +174,8 @@ def _clustered_stderr(index: Index, job_id: str) -> float | None:
     if len(clusters) < 2:
         return None
     many = int(sum(n for n, _ in clusters))
-    mean = float(sum(rewards for _, rewards in clusters)) / many
-    squares = math.fsum((rewards - n * mean) ** 2 for n, rewards in clusters)
+    middle = float(sum(rewards for _, rewards in clusters)) / many
+    squares = math.fsum((rewards - n * middle) ** 2 for n, rewards in clusters)
     return math.sqrt(squares * len(clusters) / (len(clusters) - 1)) / many
 
 
@@ -297,8 +212,3 @@ def _error_kinds(index: Index, job_id: str) -> dict[str, int]:
             (job_id,),
         ).fetchall()
     )
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return statistics.fmean(known) if known else None

@@ -14,7 +14,7 @@ CREATE TABLE progress (         -- how far the store has been read
 INSERT INTO progress (one, episodes, spans, first) VALUES (1, 0, 0, 0);
 
 CREATE TABLE traces (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT, -- no number twice
     trace_id BLOB NOT NULL UNIQUE,
     start INTEGER NOT NULL,
     end INTEGER,                -- null until a span of it has ended

@@ -142,6 +142,17 @@ def _rows(index: Index, match: str, scope: str, filter_: Filter | None) -> list[
     ).fetchall()
 
 
+def _groups(rows: Sequence[_Row], cursor: str | None) -> list[list[_Row]]:
+    """Return the rows of each trace, from the place of *cursor* on."""
+    found = [list(group) for _, group in itertools.groupby(rows, lambda row: row[:2])]
+    if cursor is None:
+        return found
+    behind = tuple(cursors.read(cursor, "search", 2))
+    if not all(isinstance(value, int) for value in behind):
+        raise ValueError("the cursor is none that a page of this list gave")
+    return [group for group in found if group[0][:2] < behind]
+
+
 def _shown(index: Index, match: str, groups: Sequence[list[_Row]]) -> list[Group]:
     """Return groups with what their traces are now; those that are gone are left out."""
     numbers = [group[0][1] for group in groups]

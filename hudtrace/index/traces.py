@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from hudtrace.index import Index, cursors
-from hudtrace.index.conditions import all_of
+from hudtrace.index.conditions import Condition, all_of
 from hudtrace.index.filters import Filter
 from hudtrace.index.running import running
 
@@ -73,36 +73,52 @@ def traces(
     With *filter_* they are the episodes that it leaves.
     Raises ValueError for a cursor that there is not.
     """
-    asked: list[tuple[str, Any]] = [
-        ("t.start >= ?", start),
-        ("t.start <= ?", end),
-        ("t.end - t.start >= ?", min_duration),
-        ("t.end - t.start <= ?", max_duration),
-        (_OF_SERVICE, service),
+    where = _where(index, service, name, errors=errors, start=start, end=end)
+    where += [
+        Condition(sql, [value])
+        for sql, value in (
+            ("t.end - t.start >= ?", min_duration),
+            ("t.end - t.start <= ?", max_duration),
+        )
+        if value is not None
     ]
-    where = [sql for sql, value in asked if value is not None]
-    values = [value for _, value in asked if value is not None]
-    if errors:
-        where.append("t.errors > 0")
-    if name is not None:
-        keys = _operations_of(index, name, service)
-        where.append(_OF_OPERATION.format(",".join("?" * len(keys))))
-        values += keys
     if filter_ is not None:
-        those = all_of(index, filter_, running(index.db), _OF_EPISODE)
-        where.append(those.sql)
-        values += those.values
+        where.append(all_of(index, filter_, running(index.db), _OF_EPISODE))
     if cursor is not None:
-        where.append("(t.start, t.id) < (?, ?)")
-        values += cursors.read(cursor, "traces", 2)
+        place = cursors.read(cursor, "traces", 2)
+        where.append(Condition("(t.start, t.id) < (?, ?)", place))
     found = index.db.execute(
         f"SELECT t.id, {COLUMNS} FROM traces AS t "
-        f"WHERE {' AND '.join(where) or '1'} ORDER BY t.start DESC, t.id DESC LIMIT ?",
-        (*values, limit + 1),
+        f"WHERE {' AND '.join(each.sql for each in where) or '1'} ORDER BY t.start DESC, t.id DESC LIMIT ?",
+        (*(value for each in where for value in each.values), limit + 1),
     ).fetchall()
     rows = [_row(row[1:]) for row in found[:limit]]
     last = found[limit - 1] if len(found) > limit else None
     return Traces(rows, cursors.written("traces", last[4], last[0]) if last else None)
+
+
+def _where(
+    index: Index,
+    service: str | None,
+    name: str | None,
+    *,
+    errors: bool,
+    start: int | None,
+    end: int | None,
+) -> list[Condition]:
+    found = [Condition("t.errors > 0")] if errors else []
+    for sql, value in (
+        ("t.start >= ?", start),
+        ("t.start <= ?", end),
+        (_OF_SERVICE, service),
+    ):
+        if value is not None:
+            found.append(Condition(sql, [value]))
+    if name is not None:
+        keys = _operations_of(index, name, service)
+        marks = ",".join("?" * len(keys))
+        found.append(Condition(_OF_OPERATION.format(marks), keys))
+    return found
 
 
 _OF_SERVICE = (
