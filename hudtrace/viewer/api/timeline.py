@@ -41,8 +41,9 @@ def listed(desk: Desk, trace_id: str, after: int, packed: bool) -> Json:
 
     `start` is in µs since `base`, `duration` in µs, too. `parent` is a position in the
     lists, or an id that is not in them. `seq` counts the spans that are stored: with
-    `after`, only newer ones are given, and all that are open. `packed` saves a fifth:
-    all ids are one text, the base64 of their bytes, and each start counts from the last.
+    `after`, only newer ones are given, and all that are open. `packed` saves a
+    fourth: all ids are one text, the base64 of their bytes; starts and turns count from
+    the last one, and a parent is so many places before its span.
     """
     key = bytes.fromhex(trace_id)
     unfinished = queries.open_spans(desk.db, trace_id)
@@ -82,10 +83,22 @@ def _columns(bars: list[_Bar], base: int) -> Json:
 def _packed(bars: list[_Bar], base: int) -> Json:
     columns = _columns(bars, base)
     columns["id"] = base64.b64encode(b"".join(bar.id for bar in bars)).decode()
-    starts = columns["start"]
-    steps = zip([0, *starts], starts, strict=False)
-    columns["start"] = [start - before for before, start in steps]
+    columns["start"] = _steps(columns["start"])
+    columns["turn"] = _steps(columns["turn"])
+    columns["parent"] = [
+        place - parent if isinstance(parent, int) else parent
+        for place, parent in enumerate(columns["parent"])
+    ]
     return columns
+
+
+def _steps(values: list[int | None]) -> list[int | None]:
+    """Return each value as what is between it and the last that there was."""
+    last, steps = 0, []
+    for value in values:
+        steps.append(None if value is None else value - last)
+        last = last if value is None else value
+    return steps
 
 
 def _stored(row: tuple[Any, ...]) -> _Bar:

@@ -16,17 +16,19 @@ import { visible } from "./words.mjs";
 export const ERROR = 2;
 
 /**
- * Read the columns of `/spans?packed=1`: all ids are one text, and each start counts
- * from the one before it. @returns {Span[]}
+ * Read the columns of `/spans?packed=1`: all ids are one text, starts and turns count
+ * from the one before, and parents are so many places before. @returns {Span[]}
  */
-function readSpans({ id, start, parent, ...columns }) {
+function readSpans({ id, start, turn, parent, ...columns }) {
   const ids = idsIn(id);
   const names = Object.keys(columns);
   let at = 0;
+  let turns = 0;
   return ids.map((own, i) => {
     at += start[i];
-    const above = typeof parent[i] === "number" ? ids[parent[i]] : parent[i];
-    const span = { id: own, parent: above, start: at };
+    turns += turn[i] ?? 0;
+    const above = typeof parent[i] === "number" ? ids[i - parent[i]] : parent[i];
+    const span = { id: own, parent: above, start: at, turn: turn[i] === null ? null : turns };
     for (const name of names) span[name] = columns[name][i];
     return span;
   });
