@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from hudtrace.messages import Message
 from hudtrace.transcript import loose, parts
-from hudtrace.transcript.received import Received
+from hudtrace.transcript.received import Link, Received
 from hudtrace.transcript.rows import Row
 
 
@@ -36,6 +36,15 @@ class Call:
         return [*self.input, *self.output]
 
 
+_CHAIN = (
+    "WITH RECURSIVE chain(hash, parent, message) AS ("
+    " SELECT hash, parent, message FROM nodes WHERE hash = ?"
+    " UNION ALL SELECT n.hash, n.parent, n.message"
+    " FROM nodes AS n JOIN chain ON n.hash = chain.parent) "
+    "SELECT hash, parent, message FROM chain LIMIT ?"
+)
+
+
 class Messages:
     """The messages of a trace by hash; foreign ones are not in the store."""
 
@@ -49,14 +58,11 @@ class Messages:
         self.db = db
         self.received.db = db
 
-    def parent(self, node: bytes) -> tuple[bytes | None, bytes] | None:
-        """Return the parent and the message of a node."""
+    def chain(self, node: bytes, count: int) -> list[Link]:
+        """Return *node* and those that lead to it, the last first, at most *count*."""
         if node in self.received.nodes:
-            return self.received.nodes[node]
-        row = self.db.execute(
-            "SELECT parent, message FROM nodes WHERE hash = ?", (node,)
-        ).fetchone()
-        return None if row is None else (row[0], row[1])
+            return self.received.chain(node, count)
+        return self.db.execute(_CHAIN, (node, count)).fetchall()
 
     def href(self, key: bytes) -> str:
         """Return where the whole message is to be had."""

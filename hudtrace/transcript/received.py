@@ -13,6 +13,9 @@ from hudtrace.transcript import foreign
 from hudtrace.transcript.parts import API
 from hudtrace.transcript.rows import Row, detail
 
+#: A node of a conversation: its hash, that of its parent, and that of its message.
+Link = tuple[bytes, bytes | None, bytes]
+
 
 class Received:
     """The conversations that are in spans' own attributes, as chains of messages.
@@ -41,6 +44,15 @@ class Received:
                 row = self._adopted(row, decode_span(bodies.pop(row.span_id)), own)
             adopted.append(row)
         return _innermost(adopted, {row.span_id for row in own})
+
+    def chain(self, node: bytes | None, count: int) -> list[Link]:
+        """Return *node* and those that lead to it, the last first, at most *count*."""
+        found: list[Link] = []
+        while node is not None and len(found) < count:
+            parent, message = self.nodes[node]
+            found.append((node, parent, message))
+            node = parent
+        return found
 
     def read(self, hashes: Iterable[bytes]) -> dict[bytes, Message]:
         """Return those of the messages that are in spans."""

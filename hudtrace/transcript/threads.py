@@ -14,8 +14,11 @@ from typing import NamedTuple
 
 from hudtrace import semconv
 from hudtrace.transcript.calls import Call, Messages
+from hudtrace.transcript.received import Link
 from hudtrace.transcript.resumed import Placed, ProviderHeld, drop_echo
 from hudtrace.transcript.rows import Row, scopes
+
+_AHEAD = 8  # nodes that are read at once, twice as many each time
 
 
 class _Scope(NamedTuple):
@@ -39,9 +42,7 @@ class _Thread:
     scope: _Scope
     agent: str | None
     tip: Placed
-    messages: Counter[bytes] = field(
-        default_factory=Counter
-    )  # the tip's, and its reply
+    messages: Counter[bytes] = field(default_factory=Counter)  # of the tip, and replies
 
 
 class Threads:
@@ -94,14 +95,19 @@ class Threads:
     def _walk(self, end: bytes | None) -> tuple[bytes | None, list[bytes]]:
         """Return the last node that was seen before, and those after it."""
         fresh: list[bytes] = []
+        ahead: dict[bytes, Link] = {}
+        count = _AHEAD
         while end is not None and end not in self._nodes:
-            link = self._messages.parent(end)
-            if link is None:  # it was deleted while we read
+            if end not in ahead:
+                links = self._messages.chain(end, count)
+                ahead, count = {link[0]: link for link in links}, 2 * count
+            if end not in ahead:  # it was deleted while we read
                 end = None
                 break
-            self._nodes[end] = _Node(*link)
+            _, parent, message = ahead[end]
+            self._nodes[end] = _Node(parent, message)
             fresh.append(end)
-            end = link[0]
+            end = parent
         fresh.reverse()
         for depth, node in enumerate(fresh, self._depth(end) + 1):
             self._nodes[node].depth = depth
