@@ -47,7 +47,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="also receive OTLP over gRPC there, for example 4317 (off)",
     )
     parser.add_argument(
-        "--read-only", action="store_true", help="receive no spans, write nothing"
+        "--read-only", action="store_true", help="receive no spans, only read the store"
     )
     parser.add_argument(
         "--open",

@@ -20,9 +20,9 @@ class ViewOptions:
     """All options of one viewer.
 
     `otlp_http` and `otlp_grpc` are ports on which spans are received beside `port`,
-    None for none. A `read_only` viewer receives none and writes nothing beside the
-    store. With a `token`, callers must have it. `trusted_hosts` are further names by which it may be called.
-    `allow_frame` lets other pages show it in a frame.
+    None for none. A `read_only` viewer receives none: it writes nothing but the index.
+    With a `token`, callers must have it. `trusted_hosts` are further names by which it
+    may be called. `allow_frame` lets other pages show it in a frame.
 
     Raises `ConfigurationError` for an address that others reach without a token.
     """
