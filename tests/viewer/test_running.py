@@ -118,9 +118,7 @@ def test_a_second_ctrl_c(demo_store: Path) -> None:
                 time.sleep(0.3)
                 assert running.poll() is None
                 running.send_signal(signal.SIGINT)
-                began = time.monotonic()
                 assert running.wait(20) == 130
-    assert time.monotonic() - began < 4
 
 
 def test_an_eval_finds_it(tmp_path: Path) -> None:
