@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -293,6 +296,56 @@ def test_tail_what_runs(tmp_path: Path) -> None:
     finally:
         tail.kill()
         tail.communicate()
+
+
+@pytest.mark.parametrize("end", ["done", "interrupted"])
+def test_tail_until_the_end_of_a_job(end: str, tmp_path: Path) -> None:
+    """With a job, it ends as the job does; that of a dead process is an error."""
+    (tmp_path / "agent.py").write_text(AGENT, "utf-8")
+    store = tmp_path / "t.db"
+    agent = subprocess.Popen(
+        [sys.executable, tmp_path / "agent.py", "slow"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment(store),
+    )
+    try:
+        job = wait_for_job(store)
+        tail = subprocess.Popen(
+            [sys.executable, "-m", "hudtrace.cli", "tail", job],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(store),
+        )
+        if end == "interrupted":
+            agent.kill()
+            agent.wait()
+        out, err = tail.communicate(timeout=60)
+    finally:
+        agent.kill()
+        agent.communicate()
+    assert err == f"job {job}: {end}\n"
+    assert tail.returncode == (0 if end == "done" else 1)
+    if end == "done":
+        evals = [line for line in out.splitlines() if "  eval trivia" in line]
+        assert len(evals) == 3
+
+
+def wait_for_job(store: Path) -> str:
+    """Return the id of the first job in a store, once its own span is known open."""
+    while True:
+        time.sleep(0.2)
+        if not store.exists():
+            continue
+        with contextlib.closing(sqlite3.connect(store)) as db:
+            with contextlib.suppress(sqlite3.Error):
+                row = db.execute(
+                    "SELECT job_id FROM episodes WHERE job_id IS NOT NULL AND "
+                    "EXISTS (SELECT 1 FROM open_spans WHERE name = 'hud.job')"
+                ).fetchone()
+                if row is not None:
+                    return str(row[0])
 
 
 def install(folder: Path) -> None:
