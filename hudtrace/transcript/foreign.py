@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from hudtrace import semconv
 from hudtrace.messages import Message, parts_in
 from hudtrace.store.decode import DecodedEvent
-from hudtrace.transcript import loose
+from hudtrace.transcript import loose, numbered
 from hudtrace.transcript.rows import detail
 
 Attributes = Mapping[str, Any]
@@ -130,22 +130,24 @@ def _conventions(attributes: Attributes) -> Said | None:
 
 
 def _openinference(attributes: Attributes) -> Said | None:
-    nested = _nested(attributes, "llm.")
+    nested = numbered.nested(attributes, "llm.")
     given, answered = (
-        [_unwrapped(each) for each in _in_order(nested.get(key))]
+        [_unwrapped(each) for each in numbered.in_order(nested.get(key))]
         for key in ("input_messages", "output_messages")
     )
     given += [
-        _nest(each, "prompt", "text") for each in _in_order(nested.get("prompts"))
+        numbered.below(each, "prompt", "text")
+        for each in numbered.in_order(nested.get("prompts"))
     ]
     answered += [
-        _nest(each, "completion", "text") for each in _in_order(nested.get("choices"))
+        numbered.below(each, "completion", "text")
+        for each in numbered.in_order(nested.get("choices"))
     ]
     if not given and not answered:
         return None
     tools = [
-        loose.loaded(_nest(each, "tool", "json_schema"))
-        for each in _in_order(nested.get("tools"))
+        loose.loaded(numbered.below(each, "tool", "json_schema"))
+        for each in numbered.in_order(nested.get("tools"))
     ]
     return (
         [loose.message(each) for each in given],
@@ -159,10 +161,13 @@ def _unwrapped(given: Any) -> Any:
     message = given.get("message", given) if isinstance(given, Mapping) else given
     if not isinstance(message, Mapping):
         return message
-    calls = [_nest(each, "tool_call") for each in _in_order(message.get("tool_calls"))]
+    calls = [
+        numbered.below(each, "tool_call")
+        for each in numbered.in_order(message.get("tool_calls"))
+    ]
     parts = [
         each.get("message_content", each)
-        for each in _in_order(message.get("contents"))
+        for each in numbered.in_order(message.get("contents"))
         if isinstance(each, Mapping) and "tool_call" not in each
     ]
     content = parts or message.get("content")
@@ -170,11 +175,13 @@ def _unwrapped(given: Any) -> Any:
 
 
 def _openllmetry(attributes: Attributes) -> Said | None:
-    given = _in_order(_nested(attributes, f"{semconv.OLD_PROMPT}."))
-    answered = _in_order(_nested(attributes, f"{semconv.OLD_COMPLETION}."))
+    given = numbered.in_order(numbered.nested(attributes, f"{semconv.OLD_PROMPT}."))
+    answered = numbered.in_order(
+        numbered.nested(attributes, f"{semconv.OLD_COMPLETION}.")
+    )
     if not given and not answered:
         return None
-    tools = _in_order(_nested(attributes, f"{semconv.OLD_FUNCTIONS}."))
+    tools = numbered.in_order(numbered.nested(attributes, f"{semconv.OLD_FUNCTIONS}."))
     return (
         [loose.message(_with_calls(each)) for each in given],
         [loose.message(_with_calls(each), "assistant") for each in answered],
@@ -185,7 +192,7 @@ def _openllmetry(attributes: Attributes) -> Said | None:
 def _with_calls(given: Any) -> Any:
     if not isinstance(given, Mapping):
         return given
-    return {**given, "tool_calls": _in_order(given.get("tool_calls"))}
+    return {**given, "tool_calls": numbered.in_order(given.get("tool_calls"))}
 
 
 def _vercel(attributes: Attributes) -> Said | None:
@@ -265,44 +272,6 @@ def _said_in(events: Iterable[Mapping[str, Any]]) -> Said | None:
             role = semconv.MESSAGE_EVENTS[str(name)]
             given.append(loose.message({**event, "role": event.get("role") or role}))
     return (given, answered, []) if given or answered else None
-
-
-# Names with dots and numbers, as the tree that they stand for ------------------------
-
-
-def _nested(attributes: Attributes, prefix: str) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    for key, value in attributes.items():
-        if not key.startswith(prefix):
-            continue
-        *path, last = key.removeprefix(prefix).split(".")
-        at = tree
-        for step in path:
-            below = at.get(step)
-            if not isinstance(below, dict):
-                below = at[step] = {}
-            at = below
-        at.setdefault(last, value)
-    return tree
-
-
-def _in_order(tree: Any) -> list[Any]:
-    """Return what stands below numbers, in their order."""
-    if isinstance(tree, str):
-        tree = loose.loaded(tree)
-    if isinstance(tree, list):
-        return tree
-    if not isinstance(tree, Mapping):
-        return []
-    numbers = sorted((key for key in tree if key.isdecimal()), key=int)
-    return [tree[key] for key in numbers]
-
-
-def _nest(given: Any, *path: str) -> Any:
-    for step in path:
-        if isinstance(given, Mapping) and step in given:
-            given = given[step]
-    return given
 
 
 def message(
