@@ -17,13 +17,12 @@ from hudtrace.index.places import Place
 class Index:
     """The index of one store; `path` is its file, use it from one thread at a time.
 
-    With *at* it is the file that another one has found usable. `db` reads both: the tables of the index and, as they have no names in common,
+    `db` reads both: the tables of the index and, as they have no names in common,
     those of the store.
     """
 
-    def __init__(self, store: Path, at: Path | None = None) -> None:
+    def __init__(self, store: Path) -> None:
         self.store = store
-        self._at = at
         #: Which traces have a text, by what was looked for and the last span read.
         self.kept: dict[tuple[str, int], str] = {}
         self._open()
@@ -106,16 +105,16 @@ class Index:
         self._place.release()
 
 
-def open_index(store: Path, at: Path | None = None) -> Index:
+def open_index(store: Path) -> Index:
     """Open the index of *store*, which is made where there is none.
 
-    *at* is the path of one that is open already, where that need not be beside the
-    store. Raises `FileNotFoundError` if there is no store, `sqlite3.Error` if it cannot be
-    read.
+    Where none can be made beside the store, it is a temporary one, which all that are
+    open in this process share. Raises `FileNotFoundError` if there is no store,
+    `sqlite3.Error` if it cannot be read.
     """
     if not store.exists():
         raise FileNotFoundError(f"no trace store at {store}; run an eval first")
-    return Index(store.absolute(), at)
+    return Index(store.absolute())
 
 
 def forget_deleted(store: Path) -> None:

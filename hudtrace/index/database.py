@@ -29,6 +29,10 @@ def prepare(path: Path) -> None:
     somebody misses it. Raises OSError or `sqlite3.OperationalError` if there cannot be
     one.
     """
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(f"no files can be made in {path.parent}")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise PermissionError(f"{path} cannot be written")
     if _state_of(path) == "ours":
         return
     with _creation_lock(path):

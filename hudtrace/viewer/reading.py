@@ -80,7 +80,7 @@ class Reading:
         return found  # type: ignore[no-any-return]
 
     def index(self, at: Path | None) -> Index:
-        """Return the index of the store, opened *at* that path when it is first used."""
+        """Return the index of the store; it is opened anew if it is not the one *at*."""
         if (
             self._index is not None
             and self.exists
@@ -88,7 +88,7 @@ class Reading:
         ):
             self._close_index()
         if self._index is None:
-            self._index = open_index(self._store, at if self.exists else None)
+            self._index = open_index(self._store)
             self._index.db.set_progress_handler(self._is_late, _STEPS)
         return self._index
 
