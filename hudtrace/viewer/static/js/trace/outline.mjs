@@ -3,6 +3,7 @@
 import { RewardChip } from "../bits.mjs";
 import { html, memo, useEffect, useRef } from "../html.mjs";
 import { ERROR, titleOf } from "./spans.mjs";
+import { useStable } from "./stable.mjs";
 import { showRow, useWindow } from "./windowing.mjs";
 
 const ROW = 24;
@@ -10,11 +11,12 @@ const ROW = 24;
 /** @param {{steps: any[], at: number, verdicts: Map<string, any>, onPick: Function}} props */
 export function Outline({ steps, at, verdicts, onPick }) {
   const ref = useRef(null);
+  const pick = useStable(onPick);
   const [first, end, update] = useWindow(ref, steps.length, ROW, 4);
   useEffect(() => showRow(ref.current, at, ROW), [at]);
   const shown = [];
   for (let i = first; i < end; i++) {
-    shown.push(html`<${Step} key=${steps[i].span.id} step=${steps[i]} index=${i} isHere=${i === at} verdict=${verdicts.get(steps[i].span.id)} onPick=${onPick} />`);
+    shown.push(html`<${Step} key=${steps[i].span.id} step=${steps[i]} index=${i} isHere=${i === at} verdict=${verdicts.get(steps[i].span.id)} onPick=${pick} />`);
   }
   return html`<nav class="outline" aria-label="Outline" ref=${ref} onScroll=${update}>
     <div class="outline-rows" style=${{ height: `${steps.length * ROW}px` }}>${shown}</div>

@@ -3,6 +3,7 @@
 import { html, useCallback, useEffect, useMemo, useState } from "../html.mjs";
 import { moved, placeOf, timeAt, timeAxis, turnAxis } from "./axis.mjs";
 import { endOf } from "./spans.mjs";
+import { useStable } from "./stable.mjs";
 import { ancestors, criticalPath, flatten, kindFilter, withAncestors } from "./tree.mjs";
 import { turnsOf } from "./walk.mjs";
 import { Waterfall } from "./waterfall.mjs";
@@ -26,9 +27,10 @@ export default function Timeline({ trace, get, set, picking, read, handle, onOpe
     const place = picking.span ? placeOf(axis, picking.span.start) : -1;
     if (place >= 0 && (place < view[0] || place > view[1])) look(moved(view, { by: (place - (view[0] + view[1]) / 2) / (view[1] - view[0]) }));
   }, [picking.id]);
-  const pick = useCallback((span) => picking.pick(span, "timeline"), [picking.pick]);
+  const pick = useStable((span) => picking.pick(span, "timeline"));
+  const open = useStable(onOpen);
   handle.current = { rows, fold, ...zooms({ picking, axis, view, now, look }) };
-  return html`<${Waterfall} ...${{ rows, spans, axis, view, now, start, critical, read, onOpen }} picked=${picking.id}
+  return html`<${Waterfall} ...${{ rows, spans, axis, view, now, start, critical, read }} onOpen=${open} picked=${picking.id}
     onPick=${pick} onToggle=${toggle} onView=${look} />`;
 }
 
