@@ -153,6 +153,39 @@ def test_a_job_is_found_by_its_id(
     assert found == failed
 
 
+async def test_a_long_text_comes_cut(
+    tmp_path: Path, collector: Any, jaeger: Any
+) -> None:
+    """Jaeger's storage forgets spans with texts above 65,000 bytes: they come cut."""
+
+    from hudtrace_exporters.jaeger import Jaeger
+
+    backend = Jaeger(collector.http, ui=jaeger.ui)
+    hud.configure(store=tmp_path / "t.db", exporters=[backend], quiet=True)
+    env = hud.Environment("long")
+    env.tool()(long_text)
+
+    @env.scenario("one")
+    async def one() -> Any:
+        yield "go"
+        yield 1.0
+
+    async with hud.eval(one()) as ctx:
+        await ctx.call_tool("long_text")
+        await ctx.submit("done")
+    assert await ctx.result.delivered(30)
+    shown = jaeger.wait_for(ctx.trace_id, 5)
+    (tool,) = (span for span in shown if span["name"] == "execute_tool long_text")
+    result = attributes_of(tool["attributes"])["gen_ai.tool.call.result"]
+    assert len(result.encode()) > 59_000
+    assert long_text().startswith(result.rstrip("\ufffd"))
+
+
+def long_text() -> str:
+    """Return more than Jaeger's storage takes, in letters of two bytes."""
+    return "aé" + "é" * 100_000
+
+
 def test_jaeger_and_the_collector_crash(
     tmp_path: Path, jaeger: Any, collector: Any, env: hud.Environment
 ) -> None:
