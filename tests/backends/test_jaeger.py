@@ -157,7 +157,6 @@ async def test_a_long_text_comes_cut(
     tmp_path: Path, collector: Any, jaeger: Any
 ) -> None:
     """Jaeger's storage forgets spans with texts above 65,000 bytes: they come cut."""
-
     from hudtrace_exporters.jaeger import Jaeger
 
     backend = Jaeger(collector.http, ui=jaeger.ui)
