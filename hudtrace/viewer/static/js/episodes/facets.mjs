@@ -1,11 +1,34 @@
 /** What the episodes can be narrowed to, with how many there are of each. */
 
+import { query, useGet } from "../api.mjs";
 import { number } from "../format.mjs";
-import { html, useState } from "../html.mjs";
+import { html, useEffect, useRef, useState } from "../html.mjs";
 import { asksFor, toggled } from "./grammar.mjs";
 
 const FEW = 6;
 const IDS = new Set(["job", "task", "group"]); // said less by their values: below the others
+
+const COUNTED = 5000; // ms between two counts
+
+/** Facets of what is shown; counted again some time after the list has changed. */
+export function useFacets(listing, text) {
+  const { data, refresh } = useGet(listing && !listing.head.filter.errors.length ? `/facets${query({ q: text })}` : null);
+  const timer = useRef(0);
+  const of = useRef(listing);
+  const kept = useRef([]);
+  useEffect(() => () => clearTimeout(timer.current), []);
+  useEffect(() => {
+    if (listing && of.current === listing && !timer.current) {
+      timer.current = setTimeout(() => {
+        timer.current = 0;
+        refresh();
+      }, COUNTED);
+    }
+    of.current = listing;
+  }, [listing?.head]);
+  if (data) kept.current = data.facets;
+  return kept.current;
+}
 
 function Value({ facet, entry, most, q, onChange }) {
   const value = String(entry.value);
