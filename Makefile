@@ -45,6 +45,7 @@ bench: $(VENV)/.test  ## print the benchmark tables (half an hour)
 	$(BIN)/python -m benchmarks.calls
 	$(BIN)/python -m benchmarks.queries
 	$(BIN)/python -m benchmarks.server
+	$(BIN)/python -m benchmarks.viewer
 
 test-browser: $(VENV)/.test  ## run the tests of the viewer's pages in a real Chromium
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -q -rs -m browser $(ARGS) tests/browser
