@@ -169,6 +169,7 @@ def test_a_long_pause_is_squeezed(go: Any) -> None:
     page = go("rewritten", "view=timeline")
     widths = [bar.bounding_box()["width"] for bar in page.locator(".bar.model").all()]
     assert min(widths[:2]) > 30
+    expect(page.locator(".pause")).to_have_attribute("title", re.compile("15m"))
     page.get_by_role("button", name="idle time").click()
     widths = [bar.bounding_box()["width"] for bar in page.locator(".bar.model").all()]
     assert max(widths[:2]) < 10

@@ -34,7 +34,7 @@ function Call({ item }) {
   const shown = open || textsOf(item).some((text) => isIn(needle, text));
   return html`<article class=${`call ${item.phase ?? ""}`} data-span=${item.span_id} data-thread=${graders ? null : item.thread || null}
     aria-label=${`call of ${item.model ?? item.name}${item.turn ? `, turn ${item.turn}` : ""}`}>
-    ${item.rewritten_at != null && html`<p class="rewritten" role="note"><span>history rewritten here: the first ${count(item.rewritten_at, "message")} kept, what followed them left out</span></p>`}
+    ${item.rewritten_at != null && html`<p class="rewritten" role="note"><span>history rewritten here: ${item.rewritten_at ? `${count(item.rewritten_at, "message")} kept, what followed is not` : "nothing of it kept"}</span></p>`}
     <${CallHead} item=${item} shown=${shown} history=${history} onFold=${graders ? () => setOpen(!open) : null} />
     ${history.state && html`<${History} history=${history} />`}
     ${shown && html`<${Messages} messages=${item.new} />`}

@@ -61,9 +61,17 @@ function Ruler({ axis, view, start }) {
     <span role="columnheader" class="wf-tokens">tokens</span>
     <span role="columnheader" class="wf-time">time</span>
     <span role="columnheader" class="wf-track"><span class="sr">where in the trace</span>
+      ${axis.breaks.map(({ from, to }) => html`<${Pause} key=${from} axis=${axis} view=${view} from=${from} to=${to} />`)}
       ${ticks(axis, ...view).map(({ time, place }) => html`<i key=${time} style=${{ left: `${place * 100}%` }}>${lasts(Math.max(0, time - start))}</i>`)}
     </span>
   </div>`;
+}
+
+/** A pause that the axis leaves out. */
+function Pause({ axis, view: [low, high], from, to }) {
+  const [left, right] = [from, to].map((time) => ((placeOf(axis, time) - low) / (high - low)) * 100);
+  if (right < 0 || left > 100) return null;
+  return html`<b class="pause" title=${`${lasts(to - from)} in which nothing ran`} style=${{ left: `${left}%`, width: `${right - left}%` }}></b>`;
 }
 
 /** Where the bar is in the view, in hundredths of its width; null if it is outside. */
