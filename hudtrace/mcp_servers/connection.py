@@ -18,7 +18,7 @@ from opentelemetry.trace.propagation.tracecontext import (
 )
 
 from hudtrace.errors import EnvironmentFailure
-from hudtrace.mcp_servers.endpoints import Endpoint, Signs, logger
+from hudtrace.mcp_servers.endpoints import Endpoint, Http, Signs, logger
 from hudtrace.mcp_servers.side_loop import EXIT_SECONDS, side_loop
 from hudtrace.tracing.twins import ASIDE, MCP_SCOPE
 
@@ -131,6 +131,18 @@ class Connection:
             self._owner.cancel()
         await asyncio.wait([self._owner], timeout=EXIT_SECONDS)
         self._owner.cancel()
+
+    async def abandon(self) -> None:
+        """Do as `close`, and see to it that the server has heard.
+
+        The package's transport keeps it to itself when a request has just been
+        cancelled, now and then.
+        """
+        endpoint, session_id = self._endpoint, self.signs.session_id
+        there = self.lost is None
+        await self.close()
+        if there and session_id is not None and isinstance(endpoint, Http):
+            await endpoint.delete(session_id)
 
     async def list_tools(self, carrier: Mapping[str, str]) -> list[Any]:
         """Return the definitions of all tools; raises as `request`."""

@@ -5,6 +5,7 @@ Both are opened with the transports of the official package, of either generatio
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -24,6 +25,7 @@ logger = logging.getLogger("hudtrace.mcp")
 _TAIL = 12  # lines of a server's stderr that errors show
 _CONNECT_SECONDS = 10.0
 _WRITE_SECONDS = 30.0
+_DELETE_SECONDS = 5.0
 
 Streams = tuple[Any, Any]
 
@@ -173,6 +175,18 @@ class Http:
             streamable_http_client(self.url, http_client=client) as streams,
         ):
             yield streams[0], streams[1]
+
+    async def delete(self, session_id: str) -> None:
+        """Have the server end a session, if it can be told within some seconds."""
+        from mcp.shared._httpx_utils import create_mcp_http_client
+
+        headers = {**self.headers, "mcp-session-id": session_id}
+        with contextlib.suppress(Exception):
+            async with (
+                asyncio.timeout(_DELETE_SECONDS),
+                create_mcp_http_client(headers=headers) as client,
+            ):
+                await client.delete(self.url)
 
 
 Endpoint = Stdio | Http

@@ -74,7 +74,8 @@ class HubSession:
             answer = yield prompt
             yield await self._submit(answer)
         finally:
-            await side_loop.run(self._connection.close)
+            connection, graded = self._connection, self._report is not None
+            await side_loop.run(connection.close if graded else connection.abandon)
 
     # Its three steps ---------------------------------------------------------
 
