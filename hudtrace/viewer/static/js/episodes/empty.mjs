@@ -40,7 +40,13 @@ function Unmatched({ head, q, change }) {
   <//>`;
 }
 
+/** The index is only being made: nobody knows yet what there is. */
+function Waiting({ lag }) {
+  return html`<${Empty} title="A moment: the index is being made"><p>${count(lag, "span")} to go. Episodes appear here when they are in it.</p><//>`;
+}
+
 export function Nothing({ head, q, base, change }) {
+  if (head.lag > 0) return html`<${Waiting} lag=${head.lag} />`;
   if (q) return html`<${Unmatched} head=${head} q=${q} change=${change} />`;
   if (base) return html`<${Empty} title="No episodes in here"><p>Nothing that was stored belongs to it.</p><//>`;
   return html`<${First} />`;

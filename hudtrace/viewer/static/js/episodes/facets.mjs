@@ -54,7 +54,8 @@ function Facet({ facet, q, onChange }) {
 
 /** Whether some episodes would go with a click on it, or have gone. */
 function tells({ key, values }, q, total) {
-  return values.some(({ value, count }) => count < total || asksFor(q, key, String(value)));
+  const alone = values.length === 1;
+  return values.some(({ value, count, capped }) => (count < total && !(alone && capped)) || asksFor(q, key, String(value)));
 }
 
 /**
