@@ -116,9 +116,12 @@ class _Server(uvicorn.Server):
 def _bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server(
+        listening = socket.create_server(
             (host.strip("[]"), port), family=family, backlog=2048
         )
+        # Asyncio sets it only where it has made the socket; answers wait 40 ms else.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listening
     except OSError as error:
         raise ConfigurationError(
             f"cannot serve on {host}:{port}: {error.strerror}; choose another port"
