@@ -21,7 +21,7 @@ PAGES = [
     f"/diff/{ID}...{ID}",
     "/search?q=%00%ff",
     "/setup",
-    "/t/abc",
+    "/t/nonsense",
 ]
 
 
