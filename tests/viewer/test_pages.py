@@ -21,7 +21,7 @@ PAGES = [
     f"/diff/{ID}...{ID}",
     "/search?q=%00%ff",
     "/setup",
-    "/t/nonsense",
+    "/t/0123456789ab",
 ]
 
 
