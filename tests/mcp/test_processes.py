@@ -59,8 +59,9 @@ def test_at_the_end_of_the_process(
     """A process that ends has ended its servers, and has nothing to say of it."""
     process, server = start(tmp_path, "end", command[1])
     # Not communicate(): it leaves out what came with the line that was read.
-    out, err = process.stdout.read(), process.stderr.read()
-    assert (process.wait(30), out, err) == (0, "scored\n", "")
+    with process:
+        out, err = process.stdout.read(), process.stderr.read()
+    assert (process.returncode, out, err) == (0, "scored\n", "")
     assert wait_for_end(server)
 
 
