@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from hudtrace.store import queries
 from hudtrace.viewer.endpoints import TRACE_ID
+from hudtrace.viewer.preloading import hints
 from hudtrace.viewer.problems import Problem
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent / "static"
 #: In index.html, what stands for the version in addresses of files.
 PLACEHOLDER = "/static/-/"
+_BEFORE_LINKS = '<meta charset="utf-8">'
 PAGES = (
     "/",
     "/jobs",
@@ -82,16 +84,16 @@ class Pages:
         """What is served of every other address."""
         return Route("/{path:path}", self.unknown)
 
-    async def page(self, _request: Request) -> Response:
+    async def page(self, request: Request) -> Response:
         """Serve the one page, which finds out by its address what to show."""
-        return self._index()
+        return self._index(request)
 
     async def unknown(self, request: Request) -> Response:
         """Answer what is no address: for a browser by the page, which says so."""
         path = request.url.path
         browsed = "text/html" in request.headers.get("accept", "")
         if browsed and not path.startswith(_NO_PAGES):
-            return self._index(404)
+            return self._index(request, 404)
         raise Problem(404, "there is nothing at this address")
 
     async def short(self, request: Request) -> Response:
@@ -106,7 +108,7 @@ class Pages:
             where = found[0] if found else TRACE_ID.read(prefix)
             query = f"?{request.url.query}" if request.url.query else ""
             return RedirectResponse(f"/trace/{where}{query}", 302)
-        return self._index()
+        return self._index(request)
 
     async def icon(self, _request: Request) -> Response:
         """Lead browsers that ask for it by themselves to the icon."""
@@ -131,11 +133,14 @@ class Pages:
         kind = _TYPES.get(path.suffix) or mimetypes.guess_type(name)[0] or "text/plain"
         return Response(path.read_bytes(), headers=headers, media_type=kind)
 
-    def _index(self, status: int = 200) -> Response:
+    def _index(self, request: Request, status: int = 200) -> Response:
         index = FOLDER / "index.html"
         if not index.is_file():
             raise Problem(503, f"the web app is missing: there is no {index}")
         text = index.read_text("utf-8").replace(PLACEHOLDER, f"/static/{version()}/")
+        view = request.query_params.get("view", "")
+        links = hints(FOLDER, version(), request.url.path, view)
+        text = text.replace(_BEFORE_LINKS, f"{_BEFORE_LINKS}{links}", 1)
         headers = {
             "content-security-policy": self._policy,
             "cache-control": "no-cache",

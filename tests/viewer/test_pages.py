@@ -135,3 +135,21 @@ def test_long_ids(tmp_path: Path, view: View) -> None:
     ):
         status, _, _ = served.raw("GET", path)
         assert status in (200, 404)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_what_a_page_needs_is_told_at_once(viewer: Served, path: str) -> None:
+    """A page's modules, and the data of a trace, are named before they are asked for."""
+    page = viewer.get(path).text
+    named = re.findall(
+        r'<link rel="(?:modulepreload|preload)"[^>]* href="([^"]+)"', page
+    )
+    assert any(name.endswith("/js/app.mjs") for name in named)
+    assert any(name.endswith("/vendor/preact.mjs") for name in named)
+    assert len(named) == len(set(named))
+    for name in named:
+        assert viewer.get(name).status_code == 200, name
+    data = [name for name in named if name.startswith("/api/")]
+    expected = [f"/trace/{ID}/spans?packed=1", f"/trace/{ID}"]
+    mine = path == f"/trace/{ID}"
+    assert data == ([f"/api/hud/v1{each}" for each in expected] if mine else [])
