@@ -41,6 +41,7 @@ const ROUTES = [
   [/^\/search$/, "Search", () => import("./pages/search.mjs"), []],
   [/^\/setup$/, "Setup", () => import("./pages/setup.mjs"), []],
   [/^\/t\/([^/]+)$/, "Which one?", () => import("./pages/choose.mjs"), ["prefix"]],
+  [/^\/trace\/([0-9a-f]{6,31})$/i, "Which one?", () => import("./pages/choose.mjs"), ["prefix"]],
 ];
 const NOWHERE = ["Not found", () => import("./pages/nowhere.mjs"), {}];
 
@@ -112,6 +113,8 @@ function Asked({ name, close }) {
   return Shown && html`<${Shown} close=${close} />`;
 }
 
+const MAC = /mac|iphone|ipad/i.test(navigator.platform);
+
 const LIVE = { connecting: "connecting", live: "live", offline: "the server does not answer" };
 
 function Header({ path, openPalette, openHelp }) {
@@ -122,8 +125,8 @@ function Header({ path, openPalette, openHelp }) {
       ${NAV.map(([href, label, here]) => html`<a key=${href} href=${href} aria-current=${here.test(path) ? "page" : null}>${label}</a>`)}
     </nav>
     <span class=${`live-state ${live}`} role="status" title=${LIVE[live]}><i aria-hidden="true"></i><span class=${live === "offline" ? "" : "sr"}>${LIVE[live]}</span></span>
-    <button type="button" class="find" onClick=${openPalette} title="Go to a page or a trace id (ctrl+K, ⌘K)">
-      <${Icon} name="search" /><span>Go to…</span><kbd>⌘K</kbd>
+    <button type="button" class="find" onClick=${openPalette} title=${`Go to a page or a trace id (${MAC ? "⌘K" : "Ctrl K"})`}>
+      <${Icon} name="search" /><span>Go to…</span><kbd>${MAC ? "⌘K" : "Ctrl K"}</kbd>
     </button>
     <button type="button" class="quiet" onClick=${openHelp} title="Keyboard (?)" aria-label="Keyboard"><${Icon} name="keys" /></button>
     <${Theme} />

@@ -1,6 +1,6 @@
 /** Small parts that pages are made of. */
 
-import { NONE, reward as written } from "./format.mjs";
+import { NONE, reward as written, visible } from "./format.mjs";
 import { html, useEffect, useRef, useState } from "./html.mjs";
 import { Icon } from "./icons.mjs";
 import { toast } from "./toasts.mjs";
@@ -11,11 +11,18 @@ export { Theme, setTheme, theme } from "./theme.mjs";
 export { Icon, toast };
 
 /** What has become of an episode, by shape, colour and word. */
-export function StatusIcon({ state, outcome, reward, label = false }) {
-  const [icon, tone, words] = status(state, outcome, reward);
+export function StatusIcon({ state, outcome, reward, label = false, verdict }) {
+  const [icon, tone, words] = judged(status(state, outcome, reward), verdict);
   return html`<span class=${`status ${tone}`} title=${words}>
     <${Icon} name=${icon} /><span class=${label ? "" : "sr"}>${words}</span>
   </span>`;
+}
+
+/** What the grader called a reward is said as it was called. */
+function judged(found, verdict) {
+  if (!verdict || !["ok", "partial", "bad"].includes(found[0])) return found;
+  const [icon, tone] = { pass: ["ok", "ok"], fail: ["bad", "bad"] }[verdict] ?? found;
+  return [icon, tone, visible(verdict)];
 }
 
 /** [icon, tone, words] */

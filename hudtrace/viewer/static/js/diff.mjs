@@ -2,7 +2,7 @@
 
 import { useGet } from "./api.mjs";
 import { Empty, Problem, RewardChip, Spinner } from "./bits.mjs";
-import { cost, count, duration, number, reward, shortId, tokens } from "./format.mjs";
+import { cost, count, duration, number, reward, shortId, tokens, visible } from "./format.mjs";
 import { html, useEffect, useMemo, useRef, useState } from "./html.mjs";
 import { useKeys } from "./keys.mjs";
 import { navigate, useQuery } from "./router.mjs";
@@ -59,7 +59,7 @@ function Diff({ data }) {
         <p class="diff-steps" role="status"><span>${at < 0 ? count(differing.length, "difference") : `difference ${number(at + 1)} of ${number(differing.length)}`}</span>
           <button type="button" class="quiet" aria-label="Next difference" title="n" onClick=${() => step(1)}>▾</button>
           <button type="button" class="quiet" aria-label="Previous difference" title="p" onClick=${() => step(-1)}>▴</button></p>
-        <${Figures} figures=${data.figures} />
+        <${Figures} figures=${data.figures} heads=${[data.a, data.b]} />
       </aside>
     </div>
   </div>`;
@@ -91,20 +91,24 @@ function Head({ head, name, beside, onPick }) {
   return html`<div class="diff-head">
     <b class="diff-name">${name}</b>
     <${RewardChip} value=${episode?.reward} />
-    <a class="cut" href=${head.url} title=${head.trace_id}>${head.label ?? episode?.label ?? head.name ?? shortId(head.trace_id)}</a>
-    <span class="mut cut">${[episode?.model, episode?.variant, shortId(head.trace_id)].filter(Boolean).join(" · ")}</span>
+    <a class="cut" href=${head.url} title=${head.trace_id}>${visible(head.label ?? episode?.label ?? head.name ?? shortId(head.trace_id))}</a>
+    <span class="mut cut">${visible([episode?.model, episode?.variant, shortId(head.trace_id)].filter(Boolean).join(" · "))}</span>
     <button type="button" class="quiet" aria-expanded=${picks} onClick=${() => setPicks(!picks)}>Another …</button>
     ${picks && html`<div class="diff-pick"><${Pick} beside=${beside.episode} onClose=${() => setPicks(false)} onPick=${onPick} /></div>`}
   </div>`;
 }
 
-const FORMS = { reward, cost, seconds: duration, input_tokens: tokens, output_tokens: tokens };
+const FORMS = { reward, cost, seconds: duration, input_tokens: tokens, output_tokens: tokens, visible };
 const BETTER = { reward: 1, tool_errors: -1 }; // the others are neither good nor bad
 
-function Figures({ figures }) {
+const FACTS = ["outcome", "model", "variant"]; // of the episodes, in words
+
+function Figures({ figures, heads }) {
+  const facts = FACTS.map((name) => [name, ...heads.map((head) => head.episode?.[name])]).filter(([, a, b]) => a || b);
   return html`<table class="diff-figures">
     <thead><tr><th scope="col"><span class="sr">figure</span></th><th scope="col">A</th><th scope="col">B</th><th scope="col">Δ</th></tr></thead>
-    <tbody>${figures.map(({ name, a, b, delta }) => {
+    <tbody>${facts.map(([name, a, b]) => html`<tr key=${name}><th scope="row">${name}</th><td>${visible(a ?? "–")}</td><td>${visible(b ?? "–")}</td><td class="mut">${a === b ? "=" : "≠"}</td></tr>`)}
+    ${figures.map(({ name, a, b, delta }) => {
       const form = FORMS[name] ?? number;
       return html`<tr key=${name}><th scope="row">${name.replaceAll("_", " ")}</th><td>${form(a)}</td><td>${form(b)}</td>
         <td class=${toneOf(name, delta)}>${signed(delta, form)}</td></tr>`;

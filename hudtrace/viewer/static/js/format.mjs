@@ -1,6 +1,19 @@
 /** How values read. Unknown is "–", never 0. */
 
 export const NONE = "–";
+
+const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff]/;
+const ALL_HIDDEN = new RegExp(HIDDEN, "g");
+
+/** Text from data, in which what is not to be seen can be: `\x1b`, and what turns its direction. */
+export function visible(text) {
+  if (typeof text !== "string" || !HIDDEN.test(text)) return text;
+  return text.replaceAll("\r\n", "\n").replace(ALL_HIDDEN, (c) => {
+    const code = c.charCodeAt(0).toString(16);
+    return code.length > 2 ? `\\u${code.padStart(4, "0")}` : `\\x${code.padStart(2, "0")}`;
+  });
+}
+
 const missing = (value) => value === null || value === undefined;
 
 const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
@@ -9,25 +22,40 @@ const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 export const number = (value) => (missing(value) ? NONE : whole.format(value));
 
 /** 12345 → "12.3k" */
-export function tokens(value) {
-  if (missing(value)) return NONE;
-  for (const [size, unit] of [[1e9, "B"], [1e6, "M"], [1e3, "k"]]) {
-    if (value >= size) return trimmed(value / size) + unit;
+export const tokens = (value) => (missing(value) ? NONE : scaled(value, ["", "k", "M", "B"]));
+
+/** In the first of the units, each 1000 of the one before, that needs no fourth digit. */
+function scaled(value, units) {
+  for (const [i, unit] of units.entries()) {
+    const text = trimmed(value / 1000 ** i);
+    if (Number(text) < 1000 || i === units.length - 1) return text + unit;
   }
-  return String(value);
 }
 
 function trimmed(value) {
   return value >= 100 ? String(Math.round(value)) : value.toFixed(1).replace(/\.0$/, "");
 }
 
+/** With more places than those wanted where it would read as an edge that it is not. */
+function apart(value, places, edges) {
+  let text;
+  for (let more = places; more <= 6; more++) {
+    text = value.toFixed(more);
+    if (Number(text) === value || !edges.includes(Number(text))) return text;
+  }
+  const edge = Number(text) + 0;
+  return `${value > edge ? ">" : "<"}${edge}`;
+}
+
 /** Dollars with as many places as tell something; null → "–". */
 export function cost(value) {
   if (missing(value)) return NONE;
   if (value === 0) return "$0";
-  if (value >= 100) return `$${whole.format(value)}`;
-  if (value >= 1) return `$${value.toFixed(2)}`;
-  return `$${value.toFixed(value >= 0.01 ? 3 : 4)}`;
+  if (value < 1e-6) return "<$0.000001";
+  if (value < 0.001) return `$${value.toFixed(1 - Math.floor(Math.log10(value)))}`;
+  if (value >= 99.995) return `$${whole.format(value)}`;
+  if (value >= 0.9995) return `$${value.toFixed(2)}`;
+  return `$${value.toFixed(value >= 0.00995 ? 3 : 4)}`;
 }
 
 /** Why there is no cost, for a title. */
@@ -36,35 +64,30 @@ export const costReason = (episode) =>
     ? `price unknown${episode.model ? ` for ${episode.model}` : ": no model call was seen"}`
     : `$${episode.cost}`;
 
-/** 0.8333 → "0.83" */
-export const reward = (value, places = 2) => (missing(value) ? NONE : Number(value).toFixed(places));
+/** 0.8333 → "0.83"; 0.9999 is not 1, and 0.0001 not 0 */
+export const reward = (value, places = 2) => (missing(value) ? NONE : apart(Number(value), places, [0, 1]));
 
-/** 0.81 → "81%" */
-export const percent = (value) => (missing(value) ? NONE : `${Math.round(value * 100)}%`);
+/** 0.81 → "81%"; 0.997 is not all of it */
+export const percent = (value) => (missing(value) ? NONE : `${apart(value * 100, 0, [0, 100])}%`);
 
 /** Seconds → "850 ms", "7.4 s", "2m 05s", "1h 12m" */
 export function duration(seconds) {
   if (missing(seconds)) return NONE;
-  if (seconds < 0.001) return `${Math.round(seconds * 1e6)} µs`;
-  if (seconds < 1) return `${Math.round(seconds * 1e3)} ms`;
-  if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`;
-  const [rest, low] = seconds < 3600 ? [60, "s"] : [3600, "m"];
-  const high = Math.floor(seconds / rest);
-  const part = Math.floor((seconds % rest) / (low === "s" ? 1 : 60));
-  return `${high}${low === "s" ? "m" : "h"} ${String(part).padStart(2, "0")}${low}`;
+  if (Math.round(seconds * 1e6) < 1000) return `${Math.round(seconds * 1e6)} µs`;
+  if (Math.round(seconds * 1e3) < 1000) return `${Math.round(seconds * 1e3)} ms`;
+  if (Number(seconds.toFixed(1)) < 10) return `${seconds.toFixed(1)} s`;
+  const full = Math.round(seconds);
+  if (full < 60) return `${full} s`;
+  if (full < 3600) return `${Math.floor(full / 60)}m ${two(full % 60)}s`;
+  const minutes = Math.round(seconds / 60);
+  return `${Math.floor(minutes / 60)}h ${two(minutes % 60)}m`;
 }
 
 /** Nanoseconds (a number or a string) → as `duration`. */
 export const durationNs = (ns) => (missing(ns) ? NONE : duration(Number(ns) / 1e9));
 
 /** Bytes → "1.2 MB" */
-export function bytes(value) {
-  if (missing(value)) return NONE;
-  for (const [size, unit] of [[1e9, "GB"], [1e6, "MB"], [1e3, "KB"]]) {
-    if (value >= size) return `${trimmed(value / size)} ${unit}`;
-  }
-  return `${value} B`;
-}
+export const bytes = (value) => (missing(value) ? NONE : scaled(value, [" B", " KB", " MB", " GB"]));
 
 const dateOf = (ns) => new Date(Number(BigInt(ns) / 1000000n));
 const two = (n) => String(n).padStart(2, "0");
@@ -100,10 +123,10 @@ export const shortId = (id) => (id ?? "").slice(0, 8);
 export function args(value) {
   if (missing(value)) return "";
   const read = typeof value === "string" ? parsed(value) : value;
-  if (read === null || typeof read !== "object") return String(value);
-  return Object.entries(read)
+  if (read === null || typeof read !== "object") return visible(String(value));
+  return visible(Object.entries(read)
     .map(([name, each]) => `${name}=${typeof each === "string" ? each : JSON.stringify(each)}`)
-    .join(" ");
+    .join(" "));
 }
 
 function parsed(text) {

@@ -1,6 +1,9 @@
 /** Ctrl+K: go to a page, or to whatever an id, pasted whole or begun, belongs to. */
 
+import { query, useGet } from "./api.mjs";
 import { Dialog } from "./dialog.mjs";
+import { quoted } from "./episodes/grammar.mjs";
+import { visible } from "./format.mjs";
 import { html, useMemo, useState } from "./html.mjs";
 import { navigate } from "./router.mjs";
 import { setTheme } from "./theme.mjs";
@@ -28,24 +31,36 @@ function traceIn(text) {
   return /^[0-9a-f]{6,31}$/i.test(text) ? `/t/${text.toLowerCase()}` : null;
 }
 
-function entries(text) {
+/** What may be the id of a job, as it was pasted: one word, with a digit or a dash in it. */
+const mayBeJob = (text) => /^[^\s:"<>]{6,200}$/.test(text) && /[\d-]/.test(text);
+
+/** The id that was written, if there are episodes of such a job. */
+function useJob(text) {
+  const wanted = text.trim();
+  const { data } = useGet(mayBeJob(wanted) ? `/episodes${query({ q: `job:${quoted(wanted)}`, limit: 1 })}` : null);
+  return data?.rows[0]?.job_id === wanted ? wanted : null;
+}
+
+function entries(text, job) {
   const wanted = text.trim();
   const trace = traceIn(wanted);
   const found = [...PAGES, ...THEMES].filter(({ label }) => label.toLowerCase().includes(wanted.toLowerCase()));
   const more = [];
-  if (trace) more.push({ label: `Trace ${wanted}`, keys: "", run: () => navigate(trace) });
+  if (job) more.push({ label: `Job ${visible(job)}`, keys: "", run: () => navigate(`/job/${encodeURIComponent(job)}`) });
+  if (trace) more.push({ label: `Trace ${visible(wanted)}`, keys: "", run: () => navigate(trace) });
   if (wanted) {
     const q = encodeURIComponent(wanted);
-    more.push({ label: `Search for “${wanted}”`, keys: "", run: () => navigate(`/search?q=${q}`) });
-    more.push({ label: `Filter episodes by “${wanted}”`, keys: "", run: () => navigate(`/?q=${q}`) });
+    more.push({ label: `Search for “${visible(wanted)}”`, keys: "", run: () => navigate(`/search?q=${q}`) });
+    more.push({ label: `Filter episodes by “${visible(wanted)}”`, keys: "", run: () => navigate(`/?q=${q}`) });
   }
-  return trace ? [...more, ...found] : [...found, ...more];
+  return trace || job ? [...more, ...found] : [...found, ...more];
 }
 
 export default function Palette({ close }) {
   const [text, setText] = useState("");
   const [at, setAt] = useState(0);
-  const found = useMemo(() => entries(text), [text]);
+  const job = useJob(text);
+  const found = useMemo(() => entries(text, job), [text, job]);
   const pick = (entry) => {
     close();
     entry?.run();

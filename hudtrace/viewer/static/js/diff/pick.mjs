@@ -2,7 +2,7 @@
 
 import { query, useGet } from "../api.mjs";
 import { RewardChip } from "../bits.mjs";
-import { ago, shortId } from "../format.mjs";
+import { ago, shortId, visible } from "../format.mjs";
 import { html, useState } from "../html.mjs";
 
 const SOME = 12;
@@ -31,7 +31,8 @@ export default function Pick({ beside, onPick, onClose }) {
       aria-label="Filter of episodes, or a trace id" placeholder="Filter, or a trace id" value=${text} onInput=${(e) => setText(e.target.value)} />
     ${error && html`<p class="bad">${error.message}</p>`}
     ${id && html`<button type="button" onClick=${() => onPick(id)}>Trace ${shortId(id)}</button>`}
+    ${data && !rows.length && !id && html`<p class="mut">${text === alike(beside) ? `no other episode of this ${beside?.task_id ? "task" : "scenario"}` : "no other episode matches"}</p>`}
     <ul>${rows.map((row) => html`<li key=${row.trace_id}><button type="button" class="quiet" onClick=${() => onPick(row.trace_id)}>
-      <${RewardChip} value=${row.reward} /><span class="cut">${row.label}</span><small class="mut">${row.model ?? ""} ${ago(row.started)}</small></button></li>`)}</ul>
+      <${RewardChip} value=${row.reward} /><span class="cut">${visible(row.label)}</span><small class="mut">${visible(row.model ?? "")} ${ago(row.started)}</small></button></li>`)}</ul>
   </div>`;
 }

@@ -1,9 +1,9 @@
 /** The rows of a comparison: what is the same folded, what is not side by side. */
 
-import { number } from "../format.mjs";
+import { number, visible } from "../format.mjs";
 import { html, memo, useState } from "../html.mjs";
 import { Said } from "../trace/parts.mjs";
-import { argumentsText, pretty, visible } from "../trace/words.mjs";
+import { argumentsText, pretty } from "../trace/words.mjs";
 
 const FEW = 3; // rows that are the same and stay on the page
 const PIECES = 400; // of a text that are drawn at once
@@ -46,7 +46,7 @@ function Folded({ entry, onOpen }) {
   const first = entry.same[0];
   return html`<button type="button" class="diff-same" onClick=${() => onOpen(entry.index)}>
     <b>${number(entry.same.length)} same</b>
-    <span class="mut cut">${[nameOf(first), first.a?.name, first.a?.text].filter(Boolean).join(" ").slice(0, 160)}</span>
+    <span class="mut cut">${visible([nameOf(first), first.a?.name, first.a?.text].filter(Boolean).join(" ").slice(0, 160))}</span>
   </button>`;
 }
 
@@ -58,7 +58,7 @@ function Same({ row, url }) {
 
 function Who({ row, side, url }) {
   const place = [side.turn != null && `turn ${side.turn}`, nameOf(row), side.name].filter(Boolean).join(" · ");
-  return html`<p class="diff-who"><a href=${`${url}?span=${side.span_id}`} title="Open in its episode">${place}</a></p>`;
+  return html`<p class="diff-who"><a href=${`${url}?span=${side.span_id}`} title="Open in its episode">${visible(place)}</a></p>`;
 }
 
 const isCode = (row) => !["text", "prompt", "reasoning", "answer"].includes(row.what);
@@ -91,7 +91,7 @@ function Arguments({ args, which }) {
   if (!args.length) return html`<p class="mut">the same arguments</p>`;
   const Mark = which === "a" ? "del" : "ins";
   return html`<dl class="diff-args">${args.map((arg) => html`<div key=${arg.path}>
-    <dt>${arg.path}</dt>
+    <dt>${visible(arg.path)}</dt>
     <dd>${which in arg ? html`<${Mark} class="said code">${visible(pretty(arg[which]) || String(arg[which]))}<//>` : html`<span class="mut">not there</span>`}</dd>
   </div>`)}</dl>`;
 }

@@ -1,7 +1,7 @@
 /** What the episodes can be narrowed to, with how many there are of each. */
 
 import { query, useGet } from "../api.mjs";
-import { number } from "../format.mjs";
+import { number, visible } from "../format.mjs";
 import { html, useEffect, useRef, useState } from "../html.mjs";
 import { asksFor, toggled } from "./grammar.mjs";
 
@@ -34,9 +34,9 @@ function Value({ facet, entry, most, q, onChange }) {
   const value = String(entry.value);
   const on = asksFor(q, facet.key, value);
   return html`<li>
-    <button type="button" aria-pressed=${on} onClick=${() => onChange(toggled(q, facet.key, value), { push: true })} title=${value}>
+    <button type="button" aria-pressed=${on} onClick=${() => onChange(toggled(q, facet.key, value), { push: true })} title=${visible(value)}>
       <span class="share" style=${{ width: `${(entry.count / most) * 100}%` }}></span>
-      <span class="cut">${value}</span><small>${number(entry.count)}${entry.capped ? "+" : ""}</small>
+      <span class="cut">${visible(value)}</span><small>${number(entry.count)}${entry.capped ? "+" : ""}</small>
     </button>
   </li>`;
 }

@@ -110,7 +110,7 @@ export function FilterBox({ q, errors, facets, onChange, onLeave, label = "Filte
     <${Icon} name="filter" />
     <div class="field">
       <div class="layer" ref=${layer}><${Behind} text=${text} errors=${wrong} /></div>
-      <input ref=${input} id="filter" type="text" value=${text} aria-label=${label} placeholder="reward<1 tool:bash status:error “words”" spellcheck=${false}
+      <input ref=${input} id="filter" type="text" value=${text} aria-label=${label} placeholder='reward<1 tool:bash errors>0 "words"' spellcheck=${false}
         autocomplete="off" autocapitalize="off" role="combobox" aria-expanded=${open} aria-controls="filter-offers" aria-autocomplete="list"
         aria-activedescendant=${open && list.at >= 0 ? `filter-offers-${list.at}` : null} aria-invalid=${wrong.length > 0} aria-describedby="filter-wrong"
         onInput=${(event) => (write(event.target.value), requestAnimationFrame(list.look))} onKeyDown=${keyed} onScroll=${scrolled}

@@ -1,7 +1,7 @@
 /** How an episode looks in a list: in columns, or in two lines where there is no room. */
 
 import { RewardChip, StatusIcon } from "../bits.mjs";
-import { ago, args, clock, cost, costReason, duration, number, tokens, utc } from "../format.mjs";
+import { ago, args, clock, cost, costReason, count, duration, number, tokens, utc, visible } from "../format.mjs";
 import { html } from "../html.mjs";
 import { TwoLines } from "../narrow.mjs";
 
@@ -31,16 +31,16 @@ const unscored = (episode) => {
 };
 
 function Mark({ marked, onMark, episode }) {
-  return html`<input type="checkbox" class="mark" tabindex="-1" checked=${marked} aria-label=${`Mark ${episode.label}`} title="Mark (x)" onChange=${onMark} />`;
+  return html`<input type="checkbox" class="mark" tabindex="-1" checked=${marked} aria-label=${`Mark ${visible(episode.label)}`} title="Mark (x)" onChange=${onMark} />`;
 }
 
 function Name({ episode, href }) {
   const { env, scenario } = episode;
   const named = scenario ? (env ? `${env}:${scenario}` : scenario) : null;
   const odd = episode.state === "done" && episode.outcome && episode.outcome !== "scored" ? episode.outcome : episode.stopped_by && `stopped: ${episode.stopped_by}`;
-  return html`<a class="stretched" tabindex="-1" href=${href} title=${episode.label}>${named
-    ? html`<b>${named}</b> <span class="mut">${args(episode.args)}</span>`
-    : html`<b>${episode.label}</b>`}</a>${odd && html` <span class="tag">${odd.replaceAll("_", " ")}</span>`}`;
+  return html`<a class="stretched" tabindex="-1" href=${href} title=${visible(episode.label)}>${named
+    ? html`<b>${visible(named)}</b> <span class="mut">${args(episode.args)}</span>`
+    : html`<b>${visible(episode.label)}</b>`}</a>${odd && html` <span class="tag">${visible(odd.replaceAll("_", " "))}</span>`}`;
 }
 
 const Status = ({ episode: { state, outcome, reward } }) => html`<${StatusIcon} ...${{ state, outcome, reward }} />`;
@@ -54,8 +54,8 @@ export function cells(episode, { marked, onMark, href }) {
     <span role="gridcell"><${Status} episode=${episode} /></span>
     <span role="gridcell"><${RewardChip} value=${episode.reward} why=${episode.reward === null ? unscored(episode) : null} /></span>
     <span role="gridcell" class="name"><${Name} episode=${episode} href=${href} /></span>
-    <span role="gridcell" class="mut" title=${episode.model}>${episode.model ?? "–"}</span>
-    <span role="gridcell" class="mut" title=${episode.variant}>${episode.variant ?? ""}</span>
+    <span role="gridcell" class="mut" title=${visible(episode.model)}>${visible(episode.model ?? "–")}</span>
+    <span role="gridcell" class="mut" title=${visible(episode.variant)}>${visible(episode.variant ?? "")}</span>
     <span role="gridcell" class="num">${number(episode.turns)}</span>
     <span role="gridcell" class="num"><${Calls} episode=${episode} /></span>
     <span role="gridcell" class="num" title=${tokenTitle(episode)}>${tokens(all(episode))}</span>
@@ -69,7 +69,8 @@ const tokenTitle = (episode) => `${number(episode.input_tokens)} in, ${number(ep
 /** The same in two lines, as one cell. */
 export function lines(episode, { href }) {
   if (!episode) return html`<span role="gridcell" class="mut">…</span>`;
-  const figures = [episode.model, `${number(episode.turns)} turns`, `${tokens(all(episode))} tokens`, cost(episode.cost), duration(episode.seconds)];
+  const known = (value, words) => (value === null || value === undefined ? null : words(value));
+  const figures = [visible(episode.model), known(episode.turns, (n) => count(n, "turn")), known(all(episode), (n) => `${tokens(n)} tokens`), known(episode.cost, cost), known(episode.seconds, duration)];
   return html`<${TwoLines}
     first=${html`<${Status} episode=${episode} /><${RewardChip} value=${episode.reward} why=${episode.reward === null ? unscored(episode) : null} /><span class="cut"><${Name} episode=${episode} href=${href} /></span>`}
     second=${figures.filter(Boolean).join(" · ")} last=${html`<span title=${utc(episode.started)}>${ago(episode.started)}</span>`} />`;

@@ -1,7 +1,7 @@
 /** The figures of all episodes that the filter leaves. */
 
 import { Histogram } from "../bits.mjs";
-import { NONE, cost, number, percent, reward, tokens } from "../format.mjs";
+import { NONE, cost, number, percent, reward, tokens, visible } from "../format.mjs";
 import { html } from "../html.mjs";
 import { query } from "../api.mjs";
 import { toggled } from "./grammar.mjs";
@@ -18,12 +18,15 @@ function Reward({ summary }) {
   <//>`;
 }
 
+const ORDER = { bad: 0, warn: 1, live: 2, ok: 3 };
+
+/** Every outcome that there is, errors first. */
 function Outcomes({ outcomes, q, path }) {
-  const found = Object.entries(outcomes ?? {}).filter(([, n]) => n > 0).sort((a, b) => b[1] - a[1]);
+  const found = Object.entries(outcomes ?? {}).filter(([, n]) => n > 0).sort((a, b) => ORDER[tone(a[0])] - ORDER[tone(b[0])] || b[1] - a[1]);
   if (!found.length) return null;
   return html`<${Figure} label="Outcomes">
-    <span class="outcomes">${found.slice(0, 5).map(([name, n]) => html`<a key=${name} class="plain" href=${path + query({ q: toggled(q, ["running", "interrupted"].includes(name) ? "status" : "outcome", name) })}>
-      <i class=${tone(name)} aria-hidden="true"></i>${name.replaceAll("_", " ")} <span class="mut">${number(n)}</span></a>`)}</span>
+    <span class="outcomes">${found.map(([name, n]) => html`<a key=${name} class="plain" href=${path + query({ q: toggled(q, ["running", "interrupted"].includes(name) ? "status" : "outcome", name) })}>
+      <i class=${tone(name)} aria-hidden="true"></i>${visible(name).replaceAll("_", " ")} <span class="mut">${number(n)}</span></a>`)}</span>
   <//>`;
 }
 

@@ -2,13 +2,13 @@
 
 import { query, useGet } from "../api.mjs";
 import { Empty, Problem, Spinner } from "../bits.mjs";
-import { count, percent } from "../format.mjs";
+import { count, percent, visible } from "../format.mjs";
 import { html } from "../html.mjs";
 
 function Row({ row, path }) {
   const { what, passed_share: passed, failed_share: failed, difference } = row;
   return html`<tr>
-    <th scope="row"><a href=${path + query({ q: row.q })}>${what}</a></th>
+    <th scope="row"><a href=${path + query({ q: row.q })}>${visible(what)}</a></th>
     <td class="num">${percent(passed)}</td>
     <td><span class="pair" aria-hidden="true"><i class="ok" style=${{ width: `${passed * 100}%` }}></i><i class="bad" style=${{ width: `${failed * 100}%` }}></i></span></td>
     <td class="num">${percent(failed)}</td>

@@ -2,7 +2,7 @@
 
 import { query } from "../api.mjs";
 import { quoted } from "../episodes/grammar.mjs";
-import { duration, number } from "../format.mjs";
+import { duration, number, visible } from "../format.mjs";
 import { html } from "../html.mjs";
 
 function Tools({ tools, path }) {
@@ -10,7 +10,7 @@ function Tools({ tools, path }) {
   return html`<table class="plain">
     <thead><tr><th scope="col">Tool</th><th scope="col" class="num">Calls</th><th scope="col" class="num">Failed</th><th scope="col" class="num">Mean</th><th scope="col" class="num">Slowest</th><th scope="col" class="num">Together</th><th scope="col"><span class="sr">Share</span></th></tr></thead>
     <tbody>${tools.map((tool) => html`<tr key=${tool.name}>
-      <th scope="row"><a href=${path + query({ q: `tool:${quoted(tool.name)}` })}>${tool.name}</a></th>
+      <th scope="row"><a href=${path + query({ q: `tool:${quoted(tool.name)}` })}>${visible(tool.name)}</a></th>
       <td class="num">${number(tool.calls)}</td>
       <td class=${`num ${tool.errors ? "bad" : "mut"}`}>${number(tool.errors)}</td>
       <td class="num">${duration(tool.mean)}</td>
@@ -25,7 +25,7 @@ function Errors({ kinds, path }) {
   return html`<table class="plain">
     <thead><tr><th scope="col">Error</th><th scope="col" class="num">Episodes</th></tr></thead>
     <tbody>${kinds.map((kind) => html`<tr key=${kind.type}>
-      <th scope="row"><a href=${path + query({ q: `error:${quoted(kind.type)}` })}>${kind.type}</a></th>
+      <th scope="row"><a href=${path + query({ q: `error:${quoted(kind.type)}` })}>${visible(kind.type)}</a></th>
       <td class="num">${number(kind.episodes)}</td>
     </tr>`)}</tbody>
   </table>`;

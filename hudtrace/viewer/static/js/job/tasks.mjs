@@ -3,7 +3,7 @@
 import { query } from "../api.mjs";
 import { Empty } from "../bits.mjs";
 import { quoted } from "../episodes/grammar.mjs";
-import { NONE, args, number, percent, reward } from "../format.mjs";
+import { NONE, args, count, number, percent, reward, visible } from "../format.mjs";
 import { html, useMemo } from "../html.mjs";
 import { VList } from "../list.mjs";
 import { NARROW, TwoLines, useNarrow } from "../narrow.mjs";
@@ -32,7 +32,7 @@ function Repeats({ task }) {
   })}${ids.length > MOST && html`<small class="mut">+${ids.length - MOST}</small>`}</span>`;
 }
 
-const label = (task) => task.label ?? ([task.env, task.scenario].filter(Boolean).join(":") || task.task_id || NONE);
+const label = (task) => visible(task.label ?? ([task.env, task.scenario].filter(Boolean).join(":") || task.task_id || NONE));
 
 function cells(task, href) {
   const spread = task.min === null || task.min === undefined ? NONE : `${reward(task.min)} – ${reward(task.max)}`;
@@ -48,7 +48,7 @@ function cells(task, href) {
 function lines(task, href) {
   return html`<${TwoLines}
     first=${html`<a class="stretched cut" tabindex="-1" href=${href}><b>${label(task)}</b>${!task.label && html` <span class="mut">${args(task.args)}</span>`}</a><span class="end"><b>${reward(task.mean)}</b></span>`}
-    second=${`${number(task.n)} repeats · pass@1 ${percent(task.pass_at_1)}`} last=${html`<${Repeats} task=${task} />`} />`;
+    second=${`${count(task.n, "repeat")} · pass@1 ${percent(task.pass_at_1)}`} last=${html`<${Repeats} task=${task} />`} />`;
 }
 
 function sorted(tasks, sort) {

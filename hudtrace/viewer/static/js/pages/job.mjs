@@ -4,7 +4,7 @@ import { CopyButton, Empty, Histogram, Problem, Spinner, Tabs } from "../bits.mj
 import { useGet } from "../api.mjs";
 import { Explorer } from "../episodes/explorer.mjs";
 import { quoted } from "../episodes/grammar.mjs";
-import { NONE, clock, cost, duration, number, reward, tokens, utc } from "../format.mjs";
+import { NONE, clock, cost, duration, number, reward, tokens, utc, visible } from "../format.mjs";
 import { html, useEffect, useRef } from "../html.mjs";
 import { Differs } from "../job/differs.mjs";
 import { Stats } from "../job/stats.mjs";
@@ -12,7 +12,7 @@ import { Tasks } from "../job/tasks.mjs";
 import { useKeys } from "../keys.mjs";
 import { useLive } from "../live.mjs";
 import { useQuery } from "../router.mjs";
-import { Progress, lasted } from "./jobs.mjs";
+import { Cut, Progress, lasted } from "./jobs.mjs";
 
 const VIEWS = [
   ["episodes", "Episodes"],
@@ -28,9 +28,9 @@ function Figure({ label, title, children }) {
 function Head({ job }) {
   return html`<header class="job-head">
     <div class="title">
-      <h1>${job.name || job.job_id}</h1>
-      ${job.running > 0 && html`<span class="tag live">running</span>`}
-      <span class="mut">${[...(job.envs ?? []), ...(job.models ?? [])].join(" · ")}</span>
+      <h1>${visible(job.name || job.job_id)}</h1>
+      ${job.running > 0 && html`<span class="tag live">running</span>`}<${Cut} job=${job} />
+      <span class="mut">${visible([...(job.envs ?? []), ...(job.models ?? [])].join(" · "))}</span>
       <${CopyButton} text=${job.job_id} label="Copy the job's id" what="Job id copied" />
     </div>
     <dl class="figures">
@@ -69,7 +69,7 @@ export default function Job({ id }) {
   useEffect(() => void (job && (document.title = `${job.name || job.job_id} · hudtrace`)), [job]);
   if (error?.status === 404) {
     return html`<${Empty} title="No such job">
-      <p>Nothing that was stored belongs to a job <code>${id}</code>. If it has only begun, its first spans are on their way, and this page will show them.</p>
+      <p>Nothing that was stored belongs to a job <code>${visible(id)}</code>. If it has only begun, its first spans are on their way, and this page will show them.</p>
       <p><a href="/jobs">Jobs</a></p>
     <//>`;
   }

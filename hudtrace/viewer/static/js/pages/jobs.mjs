@@ -1,7 +1,7 @@
 /** Every job: one run over tasks. */
 
 import { Empty, Histogram, Problem, Spinner } from "../bits.mjs";
-import { ago, clock, cost, duration, number, reward, tokens, utc } from "../format.mjs";
+import { ago, clock, cost, count, duration, number, reward, tokens, utc, visible } from "../format.mjs";
 import { html } from "../html.mjs";
 import { VList } from "../list.mjs";
 import { useLive } from "../live.mjs";
@@ -29,6 +29,13 @@ export function lasted(job) {
   return end === null ? null : Number(BigInt(end) - BigInt(job.started)) / 1e9;
 }
 
+/** That a job was cut off, and how much of it; nothing where that is not known. */
+export function Cut({ job }) {
+  if (job.state !== "interrupted") return null;
+  const parts = [job.interrupted > 0 && `${number(job.interrupted)} cut off`, job.unbegun > 0 && `${number(job.unbegun)} never begun`];
+  return html` <span class="tag warn">${["interrupted", ...parts].filter(Boolean).join(" · ")}</span>`;
+}
+
 /** How many episodes are done, as a bar and in numbers. */
 export function Progress({ done, total, running }) {
   return html`<span class="progress" title=${`${done} of ${total} done`}>
@@ -38,9 +45,9 @@ export function Progress({ done, total, running }) {
 }
 
 function cells(job) {
-  return html`<span role="gridcell" class="name"><a class="stretched" tabindex="-1" href=${`/job/${encodeURIComponent(job.job_id)}`} title=${job.job_id}><b>${job.name || job.job_id}</b>${job.name && job.name !== job.job_id && html` <span class="mut">${job.job_id}</span>`}</a></span>
-    <span role="gridcell" class="mut">${(job.envs ?? []).join(", ")}</span>
-    <span role="gridcell" class="mut">${(job.models ?? []).join(", ")}</span>
+  return html`<span role="gridcell" class="name"><a class="stretched" tabindex="-1" href=${`/job/${encodeURIComponent(job.job_id)}`} title=${visible(job.job_id)}><b>${visible(job.name || job.job_id)}</b>${job.name && job.name !== job.job_id && html` <span class="mut">${visible(job.job_id)}</span>`}</a><${Cut} job=${job} /></span>
+    <span role="gridcell" class="mut">${visible((job.envs ?? []).join(", "))}</span>
+    <span role="gridcell" class="mut">${visible((job.models ?? []).join(", "))}</span>
     <span role="gridcell" class="mean"><b>${reward(job.reward_mean)}</b><span class="mut">${job.reward_stderr === null ? "" : ` ± ${reward(job.reward_stderr)}`}</span>${job.histogram && html`<${Histogram} buckets=${job.histogram} />`}</span>
     <span role="gridcell"><${Progress} done=${job.done} total=${job.episodes} running=${job.running} /></span>
     <span role="gridcell" class=${`num ${job.errors ? "bad" : "mut"}`}>${number(job.errors)}</span>
@@ -51,10 +58,10 @@ function cells(job) {
 }
 
 function lines(job) {
-  const figures = [`${number(job.done)}/${number(job.episodes)}`, job.errors > 0 && `${number(job.errors)} errors`, cost(job.cost), duration(lasted(job))];
+  const figures = [`${number(job.done)}/${number(job.episodes)}`, job.errors > 0 && count(job.errors, "error"), job.cost !== null && cost(job.cost), lasted(job) !== null && duration(lasted(job))];
   return html`<${TwoLines}
-    first=${html`<a class="stretched cut" tabindex="-1" href=${`/job/${encodeURIComponent(job.job_id)}`}><b>${job.name || job.job_id}</b></a><span class="end"><b>${reward(job.reward_mean)}</b></span>`}
-    second=${[...(job.models ?? []).slice(0, 1), ...figures].filter(Boolean).join(" · ")} last=${html`<span title=${utc(job.started)}>${ago(job.started)}</span>`} />`;
+    first=${html`<a class="stretched cut" tabindex="-1" href=${`/job/${encodeURIComponent(job.job_id)}`}><b>${visible(job.name || job.job_id)}</b></a><${Cut} job=${job} /><span class="end"><b>${reward(job.reward_mean)}</b></span>`}
+    second=${visible([...(job.models ?? []).slice(0, 1), ...figures].filter(Boolean).join(" · "))} last=${html`<span title=${utc(job.started)}>${ago(job.started)}</span>`} />`;
 }
 
 export default function Jobs() {

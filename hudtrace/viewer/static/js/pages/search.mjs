@@ -1,7 +1,7 @@
 /** Search in everything that was said, called, raised and explained. */
 
 import { Empty, Problem, RewardChip, Spinner, StatusIcon } from "../bits.mjs";
-import { ago, args, count, number, shortId, utc } from "../format.mjs";
+import { ago, args, count, number, shortId, utc, visible } from "../format.mjs";
 import { html, useEffect, useRef, useState } from "../html.mjs";
 import { useKeys } from "../keys.mjs";
 import { usePaged } from "../paged.mjs";
@@ -15,7 +15,7 @@ const SCOPES = [
   ["reward", "Rewards"],
 ];
 
-const Snippet = ({ parts }) => html`<span class="snippet">${parts.map(([text, match]) => (match ? html`<mark>${text}</mark>` : text))}</span>`;
+const Snippet = ({ parts }) => html`<span class="snippet">${parts.map(([text, match]) => (match ? html`<mark>${visible(text)}</mark>` : visible(text)))}</span>`;
 
 function Hit({ hit, trace }) {
   const where = hit.url ? new URL(hit.url, location.origin) : null;
@@ -25,11 +25,11 @@ function Hit({ hit, trace }) {
 
 function Head({ group }) {
   const { episode, trace_id: id } = group;
-  if (!episode) return html`<a href=${`/trace/${id}`}><b>${group.label ?? "trace"}</b></a><span class="mut mono">${shortId(id)}</span>`;
+  if (!episode) return html`<a href=${`/trace/${id}`}><b>${visible(group.label ?? "trace")}</b></a><span class="mut mono">${shortId(id)}</span>`;
   const { state, outcome, reward } = episode;
   return html`<${StatusIcon} ...${{ state, outcome, reward }} /><${RewardChip} value=${reward} />
-    <a class="cut" href=${`/trace/${id}`}><b>${episode.env && episode.scenario ? `${episode.env}:${episode.scenario}` : group.label}</b> <span class="mut">${args(episode.args)}</span></a>
-    <span class="mut cut">${episode.model ?? ""}</span><span class="mut when" title=${utc(episode.started)}>${ago(episode.started)}</span>`;
+    <a class="cut" href=${`/trace/${id}`}><b>${visible(episode.env && episode.scenario ? `${episode.env}:${episode.scenario}` : group.label)}</b> <span class="mut">${args(episode.args)}</span></a>
+    <span class="mut cut">${visible(episode.model ?? "")}</span><span class="mut when" title=${utc(episode.started)}>${ago(episode.started)}</span>`;
 }
 
 function Group({ group }) {
@@ -72,6 +72,7 @@ function Found({ found, q }) {
   if (!rows.length) {
     return html`<${Empty} title="Nothing found">
       <p>No message, tool call, error or explanation has all of <code>${q}</code>. The beginning of a word is enough, and words in quotes are found as they stand.</p>
+      ${first.cut > 0 && html`<p>${count(first.cut, "long text")} ${first.cut === 1 ? "is" : "are"} indexed only by beginning and end.</p>`}
       ${first.lag > 0 && html`<p>${count(first.lag, "span")} are not in the index yet; it is catching up.</p>`}
     <//>`;
   }

@@ -1,7 +1,7 @@
 /** Every trace, of evals and of anything else that sends its spans here. */
 
 import { Empty, Icon, Problem, Spinner } from "../bits.mjs";
-import { ago, clock, duration, number, shortId, utc } from "../format.mjs";
+import { ago, clock, count, duration, number, shortId, utc, visible } from "../format.mjs";
 import { html, useEffect, useRef, useState } from "../html.mjs";
 import { useKeys } from "../keys.mjs";
 import { VList } from "../list.mjs";
@@ -24,8 +24,8 @@ const COLUMNS = [
 function cells(trace) {
   const failed = trace.errors > 0;
   return html`<span role="gridcell" class=${failed ? "bad" : "mut"}><${Icon} name=${failed ? "error" : "ok"} /><span class="sr">${failed ? "with errors" : "without errors"}</span></span>
-    <span role="gridcell" class="name"><a class="stretched" tabindex="-1" href=${`/trace/${trace.trace_id}`}><b>${trace.name || "(its root has not been received)"}</b></a>${trace.episode && html`<span class="tag">episode</span>`}</span>
-    <span role="gridcell" class="mut">${trace.service ?? "–"}</span>
+    <span role="gridcell" class="name"><a class="stretched" tabindex="-1" href=${`/trace/${trace.trace_id}`}><b>${visible(trace.name) || "(its root has not been received)"}</b></a>${trace.episode && html`<span class="tag">episode</span>`}</span>
+    <span role="gridcell" class="mut">${visible(trace.service ?? "–")}</span>
     <span role="gridcell" class="mut mono">${shortId(trace.trace_id)}</span>
     <span role="gridcell" class="num">${number(trace.spans)}</span>
     <span role="gridcell" class=${`num ${failed ? "bad" : "mut"}`}>${number(trace.errors)}</span>
@@ -35,8 +35,8 @@ function cells(trace) {
 
 function lines(trace) {
   return html`<${TwoLines}
-    first=${html`<span class=${trace.errors > 0 ? "bad" : "mut"}><${Icon} name=${trace.errors > 0 ? "error" : "ok"} /><span class="sr">${trace.errors > 0 ? "with errors" : "without errors"}</span></span><a class="stretched cut" tabindex="-1" href=${`/trace/${trace.trace_id}`}><b>${trace.name || "(its root has not been received)"}</b></a>`}
-    second=${[trace.service, `${number(trace.spans)} spans`, duration(trace.seconds), trace.episode && "episode"].filter(Boolean).join(" · ")} last=${html`<span title=${utc(trace.started)}>${ago(trace.started)}</span>`} />`;
+    first=${html`<span class=${trace.errors > 0 ? "bad" : "mut"}><${Icon} name=${trace.errors > 0 ? "error" : "ok"} /><span class="sr">${trace.errors > 0 ? "with errors" : "without errors"}</span></span><a class="stretched cut" tabindex="-1" href=${`/trace/${trace.trace_id}`}><b>${visible(trace.name) || "(its root has not been received)"}</b></a>`}
+    second=${[visible(trace.service), count(trace.spans, "span"), duration(trace.seconds), trace.episode && "episode"].filter(Boolean).join(" · ")} last=${html`<span title=${utc(trace.started)}>${ago(trace.started)}</span>`} />`;
 }
 
 /** A text that goes into the URL when its writing pauses. */
@@ -61,7 +61,7 @@ function Bar({ get, set, services, rows }) {
   return html`<div class="bar traces-bar">
     <select aria-label="Service" onChange=${(event) => set({ service: event.target.value })}>
       <option value="" selected=${!picked}>All services</option>
-      ${all.map((name) => html`<option key=${name} value=${name} selected=${name === picked}>${name}</option>`)}
+      ${all.map((name) => html`<option key=${name} value=${name} selected=${name === picked}>${visible(name)}</option>`)}
     </select>
     <${Words} value=${get("name", "")} names=${names} onChange=${(name) => set({ name })} />
     <label class="check"><input type="checkbox" checked=${get("errors") === "true"} onChange=${(event) => set({ errors: event.target.checked ? "true" : null })} /> With errors only</label>

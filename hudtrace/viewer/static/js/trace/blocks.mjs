@@ -2,10 +2,10 @@
 
 import { get } from "../api.mjs";
 import { CopyButton, Problem, RewardChip } from "../bits.mjs";
-import { cost, count, durationNs, number, tokens, utc } from "../format.mjs";
+import { cost, count, durationNs, number, tokens, utc, visible } from "../format.mjs";
 import { html, memo, useContext, useState } from "../html.mjs";
 import { Part, ReadMark, Said, Shared, ToolCall, isIn } from "./parts.mjs";
-import { messageText, textsOf, visible } from "./words.mjs";
+import { messageText, textsOf } from "./words.mjs";
 
 /** @param {{item: import("./items.mjs").Item}} props */
 export const Block = memo(function Block({ item }) {
@@ -54,7 +54,7 @@ function CallHead({ item, shown, history, onFold }) {
     ${onFold && html`<button type="button" class="quiet" aria-expanded=${shown} onClick=${onFold}>${shown ? "▾" : "▸"} grader</button>`}
     ${item.phase === "setup" && html`<span class="tag">set-up</span>`}
     ${item.turn != null && html`<b>turn ${number(item.turn)}</b>`}
-    <span class="model">${item.model ?? item.name}</span>
+    <span class="model">${visible(item.model ?? item.name)}</span>
     ${item.thread > 0 && item.phase !== "grade" && html`<span class="tag thread">thread ${item.thread + 1}</span>`}
     ${item.state !== "done" && html`<span class=${`tag ${item.state}`}>${item.state}</span>`}
     ${item.incomplete && html`<span class="tag warn">answer ${item.incomplete}</span>`}
@@ -132,10 +132,10 @@ function Reward({ item }) {
   const by = [item.kind_of, item.evaluator].filter(Boolean).join(" ");
   const read = item.read ?? [];
   return html`<article class=${`verdict ${item.effective === false ? "old" : ""}`} data-span=${item.span_id} aria-label=${`reward ${item.name}`}>
-    <div class="who">${item.name}</div>
+    <div class="who">${visible(item.name)}</div>
     <div class="what">
-      <p><${RewardChip} value=${item.value} /> ${item.label && html`<b>${item.label}</b>`}
-        <span class="mut"> ${by && `by ${by}`}${item.late ? ", given later" : ""}${item.effective === false ? ", superseded" : ""}</span></p>
+      <p><${RewardChip} value=${item.value} /> ${item.label && html`<b>${visible(item.label)}</b>`}
+        <span class="mut"> ${by && `by ${visible(by)}`}${item.late ? ", given later" : ""}${item.effective === false ? ", superseded" : ""}</span></p>
       ${explanation && html`<${Said} text=${explanation} />`}
       ${read.length > 0 && html`<p class="reads"><span class="mut">the grader read </span>
         ${read.slice(0, 12).map((span, i) => html`<button type="button" key=${span} class="quiet" onClick=${() => pick(span)}>span ${i + 1}</button>`)}
@@ -147,7 +147,7 @@ function Reward({ item }) {
 /** An error with its traceback. */
 export function Failure({ error, open = true }) {
   return html`<div class="failure" data-span=${error.span_id ?? null} role="group" aria-label="error">
-    <p class="said"><b>${error.type}</b>${error.message ? `: ${visible(error.message)}` : ""}</p>
+    <p class="said"><b>${visible(error.type)}</b>${error.message ? `: ${visible(error.message)}` : ""}</p>
     ${error.stacktrace && html`<details open=${open}><summary>Traceback</summary>
       <div class="said code" tabindex="0">${visible(error.stacktrace)}</div>
       <${CopyButton} text=${error.stacktrace} label="Copy the traceback" /></details>`}

@@ -2,14 +2,13 @@
 
 import { query, useGet } from "../api.mjs";
 import { CopyButton, RewardChip, StatusIcon } from "../bits.mjs";
-import { clock, cost, costReason, count, duration, number, shortId, tokens, utc } from "../format.mjs";
+import { clock, cost, costReason, count, duration, number, shortId, tokens, utc, visible } from "../format.mjs";
 import { html } from "../html.mjs";
 import { navigate } from "../router.mjs";
 import { Failure } from "./blocks.mjs";
 import { lazy } from "./lazy.mjs";
 import { Menu } from "./menu.mjs";
 import { Why, whyNone } from "./why.mjs";
-import { visible } from "./words.mjs";
 
 const Pick = lazy(() => import("../diff/pick.mjs"));
 
@@ -19,9 +18,9 @@ export function Header({ head, list, view, neighbours, onPick }) {
   return html`<header class="trace-head">
     <div class="trace-title">
       ${episode && html`<${RewardChip} value=${episode.reward} why=${whyNone(head)} />`}
-      <h1 title=${head.name}>${visible(episode?.label ?? head.name ?? `trace ${shortId(head.trace_id)}`)}</h1>
-      ${(episode || head.state !== "done") && html`<${StatusIcon} state=${head.state} outcome=${episode?.outcome} reward=${episode?.reward} label=${true} />`}
-      ${episode?.stopped_by && html`<span class="tag warn">stopped by ${episode.stopped_by}</span>`}
+      <h1 title=${visible(head.name)}>${visible(episode?.label ?? head.name ?? `trace ${shortId(head.trace_id)}`)}</h1>
+      ${(episode || head.state !== "done") && html`<${StatusIcon} state=${head.state} outcome=${episode?.outcome} reward=${episode?.reward} verdict=${labelOf(head)} label=${true} />`}
+      ${episode?.stopped_by && html`<span class="tag warn">stopped by ${visible(episode.stopped_by)}</span>`}
       <span class="fill"></span>
       <${Neighbours} data=${neighbours} list=${list} view=${view} />
       ${head.links.map((link) => html`<a key=${link.name} class="out" href=${link.url} target="_blank" rel="noopener noreferrer">${link.name} ↗</a>`)}
@@ -33,6 +32,8 @@ export function Header({ head, list, view, neighbours, onPick }) {
     ${head.error && html`<${Stopped} error=${head.error} onPick=${onPick} />`}
   </header>`;
 }
+
+const labelOf = (head) => (head.verdicts ?? []).filter((v) => v.effective).at(-1)?.label;
 
 function Figures({ head }) {
   const e = head.episode;

@@ -1,6 +1,7 @@
 /** The episode in a column: turn by turn, with its tools, its errors and its rewards. */
 
 import { RewardChip } from "../bits.mjs";
+import { visible } from "../format.mjs";
 import { html, memo, useEffect, useRef } from "../html.mjs";
 import { ERROR, titleOf } from "./spans.mjs";
 import { useStable } from "./stable.mjs";
@@ -37,10 +38,10 @@ const Step = memo(function Step({ step, index, isHere, verdict, onPick }) {
 
 /** The tools of a step, each once: `bash ×3, click`; without tools the model. */
 function wordsOf({ span, tools, calls }) {
-  if (span.kind === "reward" || span.kind === "setup") return span.name;
+  if (span.kind === "reward" || span.kind === "setup") return visible(span.name);
   const counts = new Map();
   for (const tool of tools) counts.set(titleOf(tool), (counts.get(titleOf(tool)) ?? 0) + 1);
   if (span.kind === "tool" && !counts.size) return titleOf(span);
   const named = [...counts].map(([name, n]) => (n > 1 ? `${name} ×${n}` : name));
-  return named.join(", ") || (calls[0] ? titleOf(calls[0]) : span.name);
+  return named.join(", ") || (calls[0] ? titleOf(calls[0]) : visible(span.name));
 }

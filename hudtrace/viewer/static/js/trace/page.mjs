@@ -1,6 +1,7 @@
 /** The page of one episode, or of any trace: /trace/{id}. */
 
 import { Problem, Spinner } from "../bits.mjs";
+import { visible } from "../format.mjs";
 import { html, useEffect, useMemo, useRef, useState } from "../html.mjs";
 import { useKeys } from "../keys.mjs";
 import { useQuery } from "../router.mjs";
@@ -65,14 +66,14 @@ function useFound({ trace, view, needle, picking, place, box }) {
 
 function useTitle(head) {
   const name = head.episode?.label ?? head.name ?? "trace";
-  useEffect(() => void (document.title = `${name} · hudtrace`), [name]);
+  useEffect(() => void (document.title = `${visible(name)} · hudtrace`), [name]);
 }
 
 /** What the blocks have to know; the same object as long as nothing in it changes. */
 function useShared(head, needle, pick) {
   return useMemo(() => ({
-    ...{ id: head.trace_id, needle, read: new Set(head.read) },
+    ...{ id: head.trace_id, needle, state: head.state, read: new Set(head.read) },
     verdicts: new Map(head.verdicts.map((verdict) => [verdict.span_id, verdict])),
     pick: (span) => pick(span, "link"),
-  }), [head.trace_id, JSON.stringify(head.read), JSON.stringify(head.verdicts), needle, pick]);
+  }), [head.trace_id, head.state, JSON.stringify(head.read), JSON.stringify(head.verdicts), needle, pick]);
 }

@@ -2,11 +2,11 @@
 
 import { get } from "../api.mjs";
 import { CopyButton, Markdown } from "../bits.mjs";
-import { bytes, durationNs, number } from "../format.mjs";
+import { bytes, durationNs, number, visible } from "../format.mjs";
 import { createContext, html, useContext, useState } from "../html.mjs";
-import { argumentsText, inline, parsed, pretty, uncut, visible, wordsOf } from "./words.mjs";
+import { argumentsText, inline, parsed, pretty, uncut, wordsOf } from "./words.mjs";
 
-/** What all blocks of a page share: {id, read: Set, verdicts: Map, needle, pick(span)}. */
+/** What all blocks of a page share: {id, state, read: Set, verdicts: Map, needle, pick(span)}. */
 export const Shared = createContext({ id: "", read: new Set(), verdicts: new Map(), needle: "", pick: () => {} });
 
 const CHUNK = 16_000; // characters that are laid out at once
@@ -87,13 +87,14 @@ function Thought({ part }) {
   const [open, setOpen] = useState(false);
   const shown = open || isIn(needle, part.text);
   return html`<details class="thought" open=${shown} onToggle=${(e) => setOpen(e.currentTarget.open)}>
-    <summary><b>reasoning</b> <span class="mut peek">${part.text.slice(0, 160)}</span></summary>
+    <summary><b>reasoning</b> <span class="mut peek">${visible(part.text.slice(0, 160))}</span></summary>
     <${Text} part=${part} />
   </details>`;
 }
 
 /** A call of a tool and what came of it, as one block. */
 export function ToolCall({ part }) {
+  const { state } = useContext(Shared);
   const given = uncut(part.arguments);
   const line = inline(given);
   const failed = part.error ? "failed" : "";
@@ -109,8 +110,15 @@ export function ToolCall({ part }) {
     </div>
     ${line === null && html`<div class="said code args">${visible(argumentsText(given))}</div>`}
     ${part.href && html`<p class="pending"><a href=${part.href} target="_blank" rel="noopener noreferrer">All of it, as JSON</a></p>`}
-    ${part.result ? html`<${Result} parts=${part.result.parts} n=${part.result.n} />` : html`<p class="mut pending">no result was seen</p>`}
+    ${part.result ? html`<${Result} parts=${part.result.parts} n=${part.result.n} />` : html`<p class="mut pending">${unanswered(part, state)}</p>`}
   </div>`;
+}
+
+/** Why a call has no result: its span has not ended, or nobody has seen one. */
+function unanswered(part, state) {
+  const ended = part.duration !== null && part.duration !== undefined;
+  if (state === "running") return ended ? "no result was seen yet" : "running …";
+  return state === "interrupted" && !ended ? "cut off: its process ended before it did" : "no result was seen";
 }
 
 function Result({ parts, n }) {
@@ -143,7 +151,7 @@ function Blob({ part }) {
     <span class="chip">${name} <small class="mut">${bytes(part.size)}</small></span>
     ${image && html`<button type="button" aria-expanded=${shown} onClick=${() => setShown(!shown)}>${shown ? "Hide" : "Show image"}</button>`}
     <a href=${part.href} download target="_blank" rel="noopener noreferrer">Download</a>
-    ${shown && html`<img src=${part.href} alt=${`${name} from the conversation`} />`}
+    ${shown && html`<p class="picture"><img src=${part.href} alt=${`${name} from the conversation`} /></p>`}
   </div>`;
 }
 
@@ -151,6 +159,6 @@ function Blob({ part }) {
 function Address({ part }) {
   const web = /^https?:\/\//i.test(part.uri ?? "");
   return html`<div class="blob"><span class="chip">${part.mime_type || part.modality || "link"}</span>
-    ${web ? html`<a href=${part.uri} target="_blank" rel="noopener noreferrer" class="said">${part.uri}</a>` : html`<code class="said">${part.uri}</code>`}
+    ${web ? html`<a href=${part.uri} target="_blank" rel="noopener noreferrer" class="said">${visible(part.uri)}</a>` : html`<code class="said">${visible(part.uri)}</code>`}
   </div>`;
 }

@@ -11,7 +11,7 @@
  * @typedef {{span: Span, tools: Span[], errors: number, calls: Span[]}} Step
  */
 
-import { visible } from "./words.mjs";
+import { visible } from "../format.mjs";
 
 export const ERROR = 2;
 

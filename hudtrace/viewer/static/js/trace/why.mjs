@@ -1,10 +1,9 @@
 /** Why the reward is what it is: the verdict that counts, and those that there were. */
 
 import { RewardChip } from "../bits.mjs";
-import { clock, count, utc } from "../format.mjs";
+import { clock, count, utc, visible } from "../format.mjs";
 import { html } from "../html.mjs";
 import { Menu } from "./menu.mjs";
-import { visible } from "./words.mjs";
 
 /** Why there is no reward; undefined if there is one. */
 export function whyNone({ episode, state, error }) {

@@ -1,17 +1,5 @@
 /** What a block says, as text: for finding, for copying, and for short lines. */
 
-const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/;
-const ALL_CONTROLS = new RegExp(CONTROLS, "g");
-
-/** Text in which what is not to be seen can be: `\x1b`, and what turns its direction. */
-export function visible(text) {
-  if (!CONTROLS.test(text)) return text;
-  return text.replaceAll("\r\n", "\n").replace(ALL_CONTROLS, (c) => {
-    const code = c.charCodeAt(0).toString(16);
-    return code.length > 2 ? `\\u${code.padStart(4, "0")}` : `\\x${code.padStart(2, "0")}`;
-  });
-}
-
 /** JSON as it is shown; text that holds JSON is taken as that. */
 export function pretty(value) {
   if (value === null || value === undefined) return "";
