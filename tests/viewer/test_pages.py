@@ -119,9 +119,7 @@ def test_short_addresses(viewer: Served, ids: dict[str, str]) -> None:
         assert answer.status_code == 302
         assert answer.headers["location"] == f"/trace/{trace}?span=1"
     assert viewer.get(f"/t/{ID}").headers["location"] == f"/trace/{ID}"
-    firsts = [each[0] for each in ids.values()]
-    unclear = next(digit for digit in "0123456789abcdef" if firsts.count(digit) != 1)
-    assert viewer.get(f"/t/{unclear}").status_code == 200  # the page lets choose
+    assert viewer.get("/t/0123456789ab").status_code == 200  # the page says so
 
 
 def test_long_ids(tmp_path: Path, view: View) -> None:
