@@ -8,14 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hudtrace.errors import (
-    EnvironmentFailure,
-    HudtraceError,
-    SessionFinished,
-    TooManySessions,
-)
+from hudtrace.errors import SessionFinished, TooManySessions
 from hudtrace.evaluation import eval
-from hudtrace.record import outcome_of
 from hudtrace.server.client_episode import ClientEpisode
 from hudtrace.server.errors import Refusal, refusal_of
 from hudtrace.server.sessions import CLOSING, gone
@@ -221,22 +215,8 @@ class AgentSessions:
 
 
 def refused(error: Exception, hud: Mapping[str, Any] | None = None) -> Refusal:
-    """Return what an agent is told of *error*: nothing that code of a scenario says.
-
-    Its message could tell the answer, or where files are. The trace has it.
-    """
-    failed = isinstance(error, EnvironmentFailure)
-    if isinstance(error, HudtraceError | Refusal) and not failed:
-        refusal = refusal_of(error, hud)
-        if isinstance(error, Refusal) or refusal.status < 500:
-            return refusal
-        if refusal.code == "server_shutdown":
-            return refusal
-    code = outcome_of(error) if failed else "environment_error"
-    said = f"the scenario could not be run ({type_name(error)})"
-    if hud is not None:
-        said = f"{said}; see its trace: {hud['trace_url']}"
-    return Refusal(500, code, said, hud=hud)
+    """Return what an agent is told of *error*: nothing that code of a scenario says."""
+    return refusal_of(error, hud, outcome="environment_error")
 
 
 async def _report(result: EvalResult) -> Json:

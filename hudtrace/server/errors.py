@@ -7,6 +7,7 @@ from typing import Any
 
 from hudtrace.errors import (
     EnvironmentFailure,
+    HudtraceError,
     InvalidArguments,
     SessionFinished,
     TooManySessions,
@@ -91,7 +92,9 @@ def refusal_of(
 ) -> Refusal:
     """Return what a client is told of *error*, which came up in a session.
 
-    *outcome* is that of the session, where the error has ended it.
+    *outcome* is that of the session, where the error has kept it from its prompt. What
+    code of the scenario or of the environment says is not told: it could give the
+    answer away, or where files are. The trace has it.
     """
     if isinstance(error, Refusal):
         return error
@@ -112,15 +115,22 @@ def refusal_of(
         return Refusal(429, "too_many_sessions", said, hud=hud, again=True)
     if isinstance(error, TurnTimeout):
         return Refusal(504, "turn_timeout", said, hud=hud)
-    named = f"{type_name(error)}: {said}"
     if isinstance(error, EnvironmentFailure):
-        return Refusal(500, "environment_error", named, hud=hud)
-    outcome = outcome or outcome_of(error)
-    if outcome == "provider_error":
-        return Refusal(502, "provider_error", named, hud=hud)
-    return Refusal(500, outcome, named, hud=hud)
+        return Refusal(500, "environment_error", _untold(error, hud), hud=hud)
+    code = outcome or outcome_of(error)
+    named = f"{type_name(error)}: {said}"
+    if code == "provider_error":
+        return Refusal(502, code, named, hud=hud)
+    ours = outcome is None and isinstance(error, HudtraceError)
+    return Refusal(500, code, named if ours else _untold(error, hud), hud=hud)
 
 
 def shown(error: BaseException) -> str:
     """Return the message of *error* without credentials, and not too long."""
     return mask(message_of(error), "[redacted]")[:_LONGEST]
+
+
+def _untold(error: BaseException, hud: Mapping[str, Any] | None) -> str:
+    said = f"the scenario could not be run ({type_name(error)})"
+    where = (hud or {}).get("trace_url")
+    return f"{said}; see its trace: {where}" if where else said

@@ -108,7 +108,7 @@ def report_of(id: str, result: EvalResult) -> Json:
         "stopped_by": result.stopped_by,
         "subscores": [dataclasses.asdict(s) for s in grade.subscores] if grade else [],
         "explanation": grade.explanation if grade else None,
-        "error": None if error is None else f"{type_name(error)}: {shown(error)}",
+        "error": None if error is None else _told(error, result.outcome),
         "usage": openai_chat.write_usage(result.usage),
         "turns": result.turns,
         "delivery": _delivery_of(result.delivery),
@@ -144,6 +144,12 @@ def new_id() -> str:
     import secrets
 
     return secrets.token_hex(12)
+
+
+def _told(error: BaseException, outcome: str) -> str:
+    """Return the type of *error*: a grader's message could tell the answer."""
+    named = type_name(error)
+    return f"{named}: {shown(error)}" if outcome == "provider_error" else named
 
 
 def _ids(id: str) -> Json:

@@ -300,16 +300,19 @@ def test_a_stream_that_fails(serve: Serve) -> None:
 
 
 def test_an_environment_that_fails(serve: Serve) -> None:
-    """A set-up that raises is a 500, and so is a tool that ends the session with it."""
+    """A set-up that raises is a 500, and so is a tool that ends the session with it.
+
+    Their messages are in the trace alone: they could tell the answer.
+    """
     env = hud.Environment("broken")
 
     @env.tool()
     def press() -> str:
-        raise hud.EnvironmentFailure("no power")
+        raise hud.EnvironmentFailure("PRIVATE")
 
     @env.scenario("dead")
     def dead() -> Any:
-        raise RuntimeError("the disk is full")
+        raise RuntimeError("PRIVATE")
         yield ""
 
     @env.scenario("dying")
@@ -317,34 +320,48 @@ def test_an_environment_that_fails(serve: Serve) -> None:
         yield "Press."
         yield 1.0
 
-    script = [say("a"), hud.testing.call(("press", {}))]
-    server = serve(script, env=env)
-    body = check(
-        server.say("Go.", scenario="dead", scenario_args={}),
-        *(500, "environment_error", None, "the disk is full"),
-    )
-    assert body["hud"]["trace_id"]
-    id = server.begin(scenario="dying", scenario_args={})
-    answer = server.say("Now.", thread_id=id)
-    body = check(answer, 500, "environment_error", None, "no power")
-    assert body["hud"]["session_ended"] == "failed"
+    pressing = call(("press", {}))
+    server = serve([say("a"), pressing, say("a"), pressing], env=env)
+    begun = {"scenario": "dead", "scenario_args": {}}
+    start = {"name": "scenario_start", "arguments": begun}
+    for answer in (
+        server.say("Go.", **begun),
+        server.say("Go.", **begun, stream=True),
+        server.post("/v1/lifecycle-tools/call", start),
+    ):
+        expected = 500, "environment_error", None, "could not be run (RuntimeError)"
+        body = check(answer, *expected)
+        assert body["hud"]["trace_url"] in body["error"]["message"]
+        assert "PRIVATE" not in answer.text
+    for stream in (False, True):
+        id = server.begin(scenario="dying", scenario_args={})
+        answer = server.say("Now.", thread_id=id, stream=stream)
+        assert "environment_error" in answer.text
+        assert '"session_ended":"failed"' in answer.text
+        assert "EnvironmentFailure); see its trace: http" in answer.text
+        assert "PRIVATE" not in answer.text
 
 
-def test_a_grader_that_fails(serve: Serve) -> None:
-    """Finish answers 200 with no reward, the outcome and what was raised."""
+def test_a_grader_that_fails(serve: Serve, stored: Any) -> None:
+    """Finish answers 200 with no reward, the outcome and the type of what was raised.
+
+    What it says is in the trace: it could tell the answer.
+    """
     env = hud.Environment("graded")
 
     @env.scenario("bad")
     def bad() -> Any:
         yield "Say something."
-        raise KeyError("points")
+        raise KeyError("PRIVATE")
 
     server = serve([say("x")], env=env)
     report = server.finish(server.begin(scenario="bad", scenario_args={}))
     assert report.status_code == 200
-    assert report.json()["reward"] is None
-    assert report.json()["outcome"] == "grader_error"
-    assert "points" in report.json()["error"]
+    told = report.json()
+    assert (told["reward"], told["outcome"]) == (None, "grader_error")
+    assert told["error"] == "KeyError"
+    assert "PRIVATE" not in report.text
+    assert "PRIVATE" in str([span.events for span in stored(told["trace_id"])])
 
 
 def test_an_option_that_the_api_behind_lacks(serve: Serve) -> None:
