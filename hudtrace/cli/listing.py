@@ -32,7 +32,7 @@ _JOBS = [
     "job",
     "started",
     "episodes",
-    "running",
+    "state",
     "errors",
     "reward",
     "±",
@@ -142,7 +142,7 @@ def _list_jobs(options: argparse.Namespace, filter_: filters.Filter) -> int:
         for job in found:
             print(json.dumps(dataclasses.asdict(job)))
     else:
-        print(text.table(_JOBS, [_job_row(job) for job in found], "llrrrrrrrl"))
+        print(text.table(_JOBS, [_job_row(job) for job in found], "llrlrrrrrl"))
     return 0
 
 
@@ -226,7 +226,7 @@ def _job_row(job: JobView) -> tuple[str, ...]:
         job.job_id,
         text.clock(job.started),
         f"{job.done}/{job.episodes}",
-        text.number(job.running),
+        f"{job.running} running" if job.running else job.state,
         text.number(job.errors),
         "-" if mean is None else f"{mean:.3g}",
         "-" if error is None else f"{error:.2g}",

@@ -12,8 +12,8 @@ from hudtrace.index.conditions import Condition, all_of
 from hudtrace.index.figures import Summary, summed_up
 from hudtrace.index.filters import Filter
 from hudtrace.index.running import running
-from hudtrace.index.tasks import TaskView as TaskView
-from hudtrace.index.tasks import mean, tasks
+from hudtrace.index.tasks import TaskView, mean, tasks
+from hudtrace.store.queries import State
 
 _MOST_TOOLS = 20
 _ALL = (
@@ -38,7 +38,9 @@ class ToolView:
 class JobView:
     """One job; `figures` has its reward and what it used.
 
-    `reward_stderr` takes repeats of a task as one cluster. `episodes` is how many there
+    It is `running` while its process or an episode does, and `interrupted` if one of
+    them was cut off: `interrupted` counts episodes that were, `unbegun` those that
+    were to come. `reward_stderr` takes repeats of a task as one cluster. `episodes` is how many there
     are to be, as far as it is known. `trace_id` is the trace of the job itself. What
     is below `models` is there only for a single job.
     """
@@ -51,6 +53,9 @@ class JobView:
     episodes: int
     done: int
     running: int
+    interrupted: int
+    unbegun: int
+    state: State
     reward_mean: float | None
     reward_stderr: float | None
     figures: Summary
@@ -136,24 +141,35 @@ def _view(
     db = index.db
     figures = summed_up(db, Condition("e.job_id = ?", [job_id]), alive)
     own = db.execute(
-        "SELECT j.name, lower(hex(t.trace_id)), j.planned, j.end FROM jobs AS j "
+        "SELECT j.name, lower(hex(t.trace_id)), j.planned, j.end, t.id FROM jobs AS j "
         "JOIN traces AS t ON t.id = j.trace WHERE j.job_id = ?",
         (job_id,),
     ).fetchone()
-    name, trace_id, planned, ended = own or (None, None, None, None)
+    name, trace_id, planned, ended, number = own or (None, None, None, None, None)
     done, last = db.execute(
         "SELECT count(end), max(end) FROM listed WHERE job_id = ?", (job_id,)
     ).fetchone()
     runs = figures.outcomes.get("running", 0)
+    cut = figures.outcomes.get("interrupted", 0)
+    episodes = max(planned or 0, figures.count)
+    unbegun = episodes - figures.count
+    state: State = "done"
+    if runs or number in alive:
+        state = "running"
+    elif ended is None and (cut or unbegun):
+        state = "interrupted"
     return JobView(
         job_id=job_id,
         name=name,
         trace_id=trace_id,
         started=began,
-        ended=ended if ended is not None else (None if runs else last),
-        episodes=max(planned or 0, figures.count),
+        ended=last if ended is None and state == "done" else ended,
+        episodes=episodes,
         done=done,
         running=runs,
+        interrupted=cut,
+        unbegun=unbegun,
+        state=state,
         reward_mean=figures.reward_mean,
         reward_stderr=_clustered_stderr(index, job_id),
         figures=figures,

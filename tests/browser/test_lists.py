@@ -97,6 +97,20 @@ def test_a_job_is_live(own: Site, visit: Visits) -> None:
         expect(row).to_contain_text("1/1")
 
 
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_a_job_that_was_cut_off(own: Site, visit: Visits, dark: bool) -> None:
+    """A job whose process was killed says so, in the list and on its page."""
+    with recording(own.store) as running:
+        page = visit(f"{own.url}/jobs", dark=dark)
+        row = page.get_by_role("row").filter(has_text="by-steps")
+        expect(row).to_contain_text("0/1")
+        running.kill()
+    expect(row).to_contain_text("interrupted · 1 cut off", timeout=40_000)
+    assert violations(page) == []
+    page.goto(f"{own.url}/job/by-steps")
+    expect(page.locator(".job-head")).to_contain_text("interrupted · 1 cut off")
+
+
 def test_traces_by_service_name_and_errors(shop: Site, visit: Visits) -> None:
     """All traces, narrowed by name and by errors; the URL has it, Back returns."""
     page = visit(shop.url + "/traces")

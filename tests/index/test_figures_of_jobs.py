@@ -87,6 +87,25 @@ def test_a_job_and_its_tasks(index: Index) -> None:
     assert found.error_kinds == {"TimeoutError": 2}
 
 
+def test_a_job_that_was_cut_off_says_so(tmp_path: Path) -> None:
+    """One whose process died is interrupted, with what was cut off and never begun."""
+    filled = Filled(tmp_path / "t.db")
+    mine = {semconv.JOB_ID: "nightly"}
+    filled.add([Made(mine), Made(mine, calls=[Call("bash")], ended=False)])
+    named = {**mine, semconv.JOB_NAME: "nightly", semconv.JOB_EPISODES: 5}
+    filled.add_span("c" * 32, semconv.SPAN_JOB_START, named)
+    filled.add([Made({semconv.JOB_ID: "whole"})])
+    with open_index(filled.path) as index:
+        index.catch_up()
+        cut, whole = jobs.job(index, "nightly"), jobs.job(index, "whole")
+    assert cut is not None
+    assert whole is not None
+    assert (cut.state, cut.interrupted, cut.unbegun) == ("interrupted", 1, 3)
+    assert (cut.done, cut.episodes, cut.ended) == (1, 5, None)
+    assert (whole.state, whole.interrupted, whole.unbegun) == ("done", 0, 0)
+    assert whole.ended is not None
+
+
 def test_jobs_come_newest_first(index: Index) -> None:
     """The list of jobs has each once, in pages; a filter leaves those with a match."""
     rows = jobs.jobs(index).rows

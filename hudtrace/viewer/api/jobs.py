@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from hudtrace.index import filters, jobs
-from hudtrace.index.jobs import JobView, TaskView, ToolView
+from hudtrace.index.jobs import JobView, ToolView
 from hudtrace.index.lift import lift
+from hudtrace.index.tasks import TaskView
 from hudtrace.viewer import addresses
 from hudtrace.viewer.api.episodes import FILTER
 from hudtrace.viewer.desk import Desk
@@ -80,6 +81,9 @@ def _figures(view: JobView) -> Json:
         "episodes": view.episodes,
         "done": view.done,
         "running": view.running,
+        "state": view.state,
+        "interrupted": view.interrupted,
+        "unbegun": view.unbegun,
         "errors": view.errors,
         "reward_mean": view.reward_mean,
         "reward_stderr": view.reward_stderr,
