@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _count(found: search.Hits) -> str:
     if not found.total:
-        return "nothing found"
+        return "nothing found (of texts of more than 64 KB the middle is not searched)"
     least = "at least " if found.capped else ""
     more = ", the newest traces of them; -n shows more" if found.cursor else ""
     many = "hit" if found.total == 1 else "hits"

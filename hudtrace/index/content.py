@@ -13,7 +13,7 @@ from hudtrace.store.decode import Decoded, decode_span
 from hudtrace.transcript import foreign
 
 SCOPES = ("messages", "tools", "errors", "reward")
-LONGEST_TEXT = 32 * 1024
+LONGEST_TEXT = 64 * 1024  # of a longer one, as much from its beginning and its end
 _LONGEST_FACT = 200
 _ERROR = 2  # the status of a span
 # What the snippets of SQLite are marked with, and a NUL.
@@ -108,9 +108,12 @@ def texts_of(message: Mapping[str, Any]) -> Iterator[Text]:
 def _text(scope: str, role: Any, text: Any) -> Iterator[Text]:
     if not isinstance(text, str):
         return
-    clean = text[:LONGEST_TEXT].translate(_REMOVED)
-    if clean and not clean.isspace():
-        yield Text(scope, role if isinstance(role, str) else None, clean)
+    half = LONGEST_TEXT // 2
+    pieces = [text] if len(text) <= LONGEST_TEXT else [text[:half], text[-half:]]
+    for piece in pieces:
+        clean = piece.translate(_REMOVED)
+        if clean and not clean.isspace():
+            yield Text(scope, role if isinstance(role, str) else None, clean)
 
 
 def _asked(name: Any, arguments: Any) -> str:

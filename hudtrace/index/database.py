@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hudtrace.store.store import BUSY_SECONDS
 
-VERSION = 5
+VERSION = 6
 _OURS = 0x68756469  # application_id: whose file it is
 _ENDINGS = ("", "-wal", "-shm")
 _SET_ASIDE = ".set-aside"

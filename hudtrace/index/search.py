@@ -94,14 +94,7 @@ def search(
     if not match or (filter is not None and filter.errors):
         return Hits(0, capped=False, groups=[], cursor=None)
     rows = _rows(index, match, scope, filter)
-    groups = [
-        list(group) for _, group in itertools.groupby(rows[:MOST_HITS], lambda r: r[:2])
-    ]
-    if cursor is not None:
-        behind = tuple(cursors.read(cursor, "search", 2))
-        if not all(isinstance(value, int) for value in behind):
-            raise ValueError("the cursor is none that a page of this list gave")
-        groups = [group for group in groups if group[0][:2] < behind]
+    groups = _groups(rows[:MOST_HITS], cursor)
     shown = groups[:limit]
     more = len(groups) > limit and bool(shown)
     return Hits(

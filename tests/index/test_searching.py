@@ -61,6 +61,15 @@ def test_a_conversation_is_found_once(filled: Filled) -> None:
         assert search.search(index, "kind").total == 1
 
 
+def test_the_end_of_a_long_text_is_found(filled: Filled) -> None:
+    """Where a long output ends is where the error is: both of its ends are searched."""
+    long = "alpha " + "filling " * 20_000 + "middle " + "filling " * 20_000 + "omega"
+    filled.add([Made(calls=[Call("bash", result=long)])])
+    with caught_up(filled) as index:
+        for word, hits in (("alpha", 1), ("omega", 1), ("middle", 0)):
+            assert search.search(index, word).total == hits
+
+
 def test_every_scope_has_its_texts(filled: Filled) -> None:
     """Messages, tools, errors and rewards are searched together or alone."""
     filled.add(

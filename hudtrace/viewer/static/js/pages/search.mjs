@@ -71,8 +71,7 @@ function Found({ found, q }) {
   if (!rows) return html`<${Spinner} label="searching" />`;
   if (!rows.length) {
     return html`<${Empty} title="Nothing found">
-      <p>No message, tool call, error or explanation has all of <code>${q}</code>. The beginning of a word is enough, and words in quotes are found as they stand.</p>
-      ${first.cut > 0 && html`<p>${count(first.cut, "long text")} ${first.cut === 1 ? "is" : "are"} indexed only by beginning and end.</p>`}
+      <p>No message, tool call, error or explanation has all of <code>${q}</code>. The beginning of a word is enough, and words in quotes are found as they stand. Of texts of more than 64 KB, the middle is not searched.</p>
       ${first.lag > 0 && html`<p>${count(first.lag, "span")} are not in the index yet; it is catching up.</p>`}
     <//>`;
   }
