@@ -12,6 +12,7 @@ from typing import Any
 
 from hudtrace.index import catching_up, copying, database, forgetting
 from hudtrace.index.places import Place
+from hudtrace.store.store import file_identity
 
 
 class Index:
@@ -30,7 +31,7 @@ class Index:
     @property
     def outdated(self) -> bool:
         """Whether the store or the index is another file by now."""
-        found = (database.identity(self.store), database.identity(self.path))
+        found = (file_identity(self.store), file_identity(self.path))
         return found != self._identity
 
     def catch_up(self, max_seconds: float | None = None) -> int:
@@ -97,7 +98,7 @@ class Index:
         self._writer = database.writer(self.path)
         self._source = database.store_reader(self.store)
         self.db = database.reader(self.path, self.store)
-        self._identity = (database.identity(self.store), database.identity(self.path))
+        self._identity = (file_identity(self.store), file_identity(self.path))
 
     def _close_files(self) -> None:
         for db in (self.db, self._writer, self._source):

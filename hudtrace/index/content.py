@@ -108,12 +108,12 @@ def texts_of(message: Mapping[str, Any]) -> Iterator[Text]:
 def _text(scope: str, role: Any, text: Any) -> Iterator[Text]:
     if not isinstance(text, str):
         return
-    half = LONGEST_TEXT // 2
-    pieces = [text] if len(text) <= LONGEST_TEXT else [text[:half], text[-half:]]
-    for piece in pieces:
-        clean = piece.translate(_REMOVED)
-        if clean and not clean.isspace():
-            yield Text(scope, role if isinstance(role, str) else None, clean)
+    if len(text) > LONGEST_TEXT:
+        half = LONGEST_TEXT // 2
+        text = f"{text[:half]}\n…\n{text[-half:]}"
+    clean = text.translate(_REMOVED)
+    if clean and not clean.isspace():
+        yield Text(scope, role if isinstance(role, str) else None, clean)
 
 
 def _asked(name: Any, arguments: Any) -> str:

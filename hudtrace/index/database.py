@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
-from hudtrace.store.store import BUSY_SECONDS
+from hudtrace.store.store import file_identity, open_uri, reading_uri
 
 VERSION = 6
 _OURS = 0x68756469  # application_id: whose file it is
@@ -49,7 +49,7 @@ def prepare(path: Path) -> None:
 def set_aside(path: Path, known: tuple[int, int] | None) -> None:
     """Take a broken index out of the way, if it is still the file that is *known*."""
     with _creation_lock(path):
-        if identity(path) == known:
+        if file_identity(path) == known:
             _move(path, _SET_ASIDE)
 
 
@@ -64,9 +64,9 @@ def writer(path: Path) -> sqlite3.Connection:
 
 def reader(path: Path, store: Path) -> sqlite3.Connection:
     """Open an index to read from it, with the store attached as `store`."""
-    db = _open(f"{path.as_uri()}?mode=ro")
+    db = open_uri(f"{path.as_uri()}?mode=ro")
     try:
-        db.execute("ATTACH ? AS store", (store_uri(store),))
+        db.execute("ATTACH ? AS store", (reading_uri(store),))
         db.execute("PRAGMA temp_store = MEMORY")
         db.execute("PRAGMA cache_size = -32000")
     except BaseException:
@@ -77,41 +77,14 @@ def reader(path: Path, store: Path) -> sqlite3.Connection:
 
 def store_reader(store: Path) -> sqlite3.Connection:
     """Open the store alone, to read from it."""
-    db = _open(store_uri(store))
+    db = open_uri(reading_uri(store))
     db.execute("PRAGMA query_only = 1")
     return db
 
 
-def store_uri(store: Path) -> str:
-    """Return how SQLite opens *store* only to read it."""
-    log = store.with_name(f"{store.name}-wal")
-    # Only a file that nobody can be writing to is read without its log.
-    alone = not os.access(store.parent, os.W_OK) and not log.exists()
-    return f"{store.as_uri()}?mode=ro{'&immutable=1' if alone else ''}"
-
-
-def identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells one file from another at *path*; None if there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
 def connect(path: Path) -> sqlite3.Connection:
     """Open an index that is there."""
-    return _open(f"{path.as_uri()}?mode=rw")
-
-
-def _open(uri: str) -> sqlite3.Connection:
-    return sqlite3.connect(
-        uri,
-        uri=True,
-        isolation_level=None,
-        check_same_thread=False,
-        timeout=BUSY_SECONDS,
-    )
+    return open_uri(f"{path.as_uri()}?mode=rw")
 
 
 def _state_of(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import threading
 import time
@@ -124,7 +125,7 @@ class Store:
             self._insert("verdicts", batch.verdicts, "OR REPLACE")
             self._insert_episodes(batch)
             self._insert("open_spans", batch.opened, "OR REPLACE")
-            self._delete_open(batch.closed)
+            self._deleteopen_uri(batch.closed)
             execute("COMMIT")
         except BaseException:
             self._sources.clear()
@@ -207,7 +208,7 @@ class Store:
     def _connect(self) -> sqlite3.Connection:
         if self.path is not None and not self.path.exists():
             self.path.touch(0o600)  # what SQLite puts beside it is as it is then
-        db = _open(self.uri)
+        db = open_uri(self.uri)
         try:
             with self._creation_lock():
                 self._prepare(db)
@@ -311,7 +312,7 @@ class Store:
             some = touched[start : start + 500]
             self._db.execute(fold.settle_rewards(len(some)), some)
 
-    def _delete_open(self, span_ids: Sequence[bytes]) -> None:
+    def _deleteopen_uri(self, span_ids: Sequence[bytes]) -> None:
         for start in range(0, len(span_ids), 500):
             some = span_ids[start : start + 500]
             marks = ",".join("?" * len(some))
@@ -376,19 +377,40 @@ class Store:
 
 def connect(path: Path) -> sqlite3.Connection:
     """Open a store that is there, to read and to write; not to make or migrate it."""
-    db = _open(path.as_uri())
+    db = open_uri(path.as_uri())
     db.execute("PRAGMA synchronous = NORMAL")
     return db
 
 
-def _open(uri: str) -> sqlite3.Connection:
+def open_uri(uri: str, timeout: float = BUSY_SECONDS) -> sqlite3.Connection:
+    """Open a database file by its URI, for whichever thread, without transactions.
+
+    *timeout* is how many seconds to wait for another process that locks it.
+    """
     return sqlite3.connect(
         uri,
         uri=True,
         isolation_level=None,
         check_same_thread=False,
-        timeout=BUSY_SECONDS,
+        timeout=timeout,
     )
+
+
+def reading_uri(path: Path) -> str:
+    """Return how SQLite opens *path* only to read it, be its folder read-only or not."""
+    log = path.with_name(f"{path.name}-wal")
+    # Only a file that nobody can be writing to is read without its log.
+    alone = not os.access(path.parent, os.W_OK) and not log.exists()
+    return f"{path.as_uri()}?mode=ro{'&immutable=1' if alone else ''}"
+
+
+def file_identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells one file from another at *path*; None if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def read_only(path: Path) -> sqlite3.Connection:

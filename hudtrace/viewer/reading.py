@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import sqlite3
 import threading
 import time
@@ -19,7 +18,7 @@ from typing import Any, TypeVar
 
 from hudtrace.errors import HudtraceError
 from hudtrace.index import Index, open_index
-from hudtrace.store.store import VERSION
+from hudtrace.store.store import VERSION, file_identity, open_uri, reading_uri
 from hudtrace.viewer.nothing import EmptyStore
 from hudtrace.viewer.problems import Problem
 
@@ -39,7 +38,7 @@ class Reading:
 
     def __init__(self, path: Path, empty: EmptyStore) -> None:
         self.path = path
-        self.identity = identity(path)
+        self.identity = file_identity(path)
         self._empty = empty
         self.exists = False
         self._index: Index | None = None
@@ -52,7 +51,7 @@ class Reading:
     def outdated(self) -> bool:
         """Whether the file is another one by now, or has become a store."""
         making = not self.exists and self.identity is not None
-        return making or identity(self.path) != self.identity
+        return making or file_identity(self.path) != self.identity
 
     def answer(self, question: Callable[[Reading], Answer]) -> Answer:
         """Ask *question* of one state of the store."""
@@ -169,15 +168,6 @@ class Readers:
             reading.close()
 
 
-def identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells one file from another at *path*; None if there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
 def open_store(path: Path) -> sqlite3.Connection | None:
     """Open the store to read from; None while it is being made.
 
@@ -199,16 +189,7 @@ def open_store(path: Path) -> sqlite3.Connection | None:
 
 def connect(path: Path) -> sqlite3.Connection:
     """Open a file to read from it, for a moment, whichever thread that is in."""
-    # Only a file that nobody can be writing to is read without its log.
-    log = path.with_name(f"{path.name}-wal")
-    alone = not os.access(path.parent, os.W_OK) and not log.exists()
-    db = sqlite3.connect(
-        f"{path.as_uri()}?mode=ro{'&immutable=1' if alone else ''}",
-        uri=True,
-        isolation_level=None,
-        check_same_thread=False,
-        timeout=_BUSY_SECONDS,
-    )
+    db = open_uri(reading_uri(path), _BUSY_SECONDS)
     db.execute("PRAGMA query_only = 1")
     return db
 
