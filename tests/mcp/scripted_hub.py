@@ -48,7 +48,9 @@ def make_server(answers: dict[str, Any]) -> Any:
 def serving(answers: dict[str, Any]) -> Iterator[str]:
     """Serve in a thread; give the address."""
     app = make_server(answers).streamable_http_app()
-    config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        app, log_level="error", ws="none", timeout_graceful_shutdown=1
+    )
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
