@@ -327,18 +327,30 @@ def conversation(db: sqlite3.Connection, span: StoredSpan) -> Conversation | Non
     return Conversation(messages[:split], messages[split:], _tools(db, span.tools))
 
 
+_CHAIN = (
+    "WITH RECURSIVE chain(hash, parent, message, depth) AS ("
+    " SELECT hash, parent, message, 0 FROM nodes WHERE hash = ?"
+    " UNION ALL SELECT n.hash, n.parent, n.message, depth + 1"
+    " FROM nodes AS n JOIN chain ON n.hash = chain.parent) "
+)
+
+
 def message_chain(db: sqlite3.Connection, node: bytes) -> list[bytes]:
     """Return what a conversation has come to at *node*: UTF-8 JSON, oldest first."""
     rows = db.execute(
-        "WITH RECURSIVE chain(hash, parent, message, depth) AS ("
-        " SELECT hash, parent, message, 0 FROM nodes WHERE hash = ?"
-        " UNION ALL SELECT n.hash, n.parent, n.message, depth + 1"
-        " FROM nodes AS n JOIN chain ON n.hash = chain.parent) "
-        "SELECT m.body FROM chain JOIN messages AS m ON m.hash = chain.message "
-        "ORDER BY depth DESC",
+        f"{_CHAIN} SELECT m.body FROM chain JOIN messages AS m "
+        "ON m.hash = chain.message ORDER BY depth DESC",
         (node,),
     ).fetchall()
     return [body for (body,) in rows]
+
+
+def message_hashes(db: sqlite3.Connection, node: bytes) -> list[bytes]:
+    """Return the hashes of the messages that lead to *node*, oldest first."""
+    rows = db.execute(
+        f"{_CHAIN} SELECT message FROM chain ORDER BY depth DESC", (node,)
+    ).fetchall()
+    return [message for (message,) in rows]
 
 
 def verdicts(db: sqlite3.Connection, trace_id: str) -> list[Verdict]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from hudtrace.store import queries
 from hudtrace.transcript import foreign
 from hudtrace.transcript.calls import Messages
 from hudtrace.transcript.parts import API, SHORT, Plain
@@ -25,7 +26,7 @@ def history(
         return None
     if row[0] is None:
         return _foreign(db, trace_id, span_id, start, count)
-    chain = _chain(db, row[0])
+    chain = queries.message_hashes(db, row[0])
     source = Messages(db, trace_id)
     shown = chain[start : start + count]
     read = source.read(shown)
@@ -50,16 +51,3 @@ def _foreign(
         SHORT.message(message, f"{href}/{n - 1}", n, output=n > len(said[0]))
         for n, message in enumerate(every[start : start + count], start + 1)
     ]
-
-
-def _chain(db: sqlite3.Connection, node: bytes) -> list[bytes]:
-    """Return the hashes of the messages that lead to *node*, oldest first."""
-    rows = db.execute(
-        "WITH RECURSIVE chain(hash, parent, message, depth) AS ("
-        " SELECT hash, parent, message, 0 FROM nodes WHERE hash = ?"
-        " UNION ALL SELECT n.hash, n.parent, n.message, depth + 1"
-        " FROM nodes AS n JOIN chain ON n.hash = chain.parent) "
-        "SELECT message FROM chain ORDER BY depth DESC",
-        (node,),
-    ).fetchall()
-    return [message for (message,) in rows]
