@@ -114,7 +114,8 @@ def prepare(chosen: Set) -> None:
         print(f"setting up {chosen.venv} …", file=sys.stderr, flush=True)
         shutil.rmtree(chosen.venv, ignore_errors=True)
         if UV:
-            _call(UV, "venv", "-q", "--python", sys.executable, chosen.venv)
+            # With pip, for a later call without uv.
+            _call(UV, "venv", "-q", "--seed", "--python", sys.executable, chosen.venv)
         else:
             _call(sys.executable, "-m", "venv", chosen.venv)
         _install(chosen, "--no-deps", "-r", chosen.constraints)
