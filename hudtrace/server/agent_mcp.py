@@ -16,14 +16,14 @@ from mcp.server import Server
 from mcp.shared.exceptions import MCPError
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from opentelemetry import trace
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from hudtrace.errors import ConfigurationError, EnvironmentFailure
 from hudtrace.frameworks import mcp as form
 from hudtrace.messages import encodable
 from hudtrace.server.agent_prompts import arguments_of, blocks_of, prompt_of
 from hudtrace.server.agent_sessions import refused
-from hudtrace.server.errors import Refusal
+from hudtrace.server.bodies import read_arguments
 from hudtrace.server.mcp_endpoint import McpEndpoint, json_result
 from hudtrace.server.mcp_spans import RequestTracing
 from hudtrace.server.shapes import scenario_list
@@ -256,7 +256,7 @@ class _Handlers:
     async def _run_own(
         self, id: str, params: types.CallToolRequestParams, caller: trace.Span
     ) -> types.CallToolResult:
-        given = _read(params.name, params.arguments)
+        given = read_arguments(_OWN[params.name][1], params.name, params.arguments)
         if isinstance(given, StartArguments):
             episode = await self._start(id, given.scenario, given.scenario_args)
             told = {
@@ -331,17 +331,6 @@ def _tool_of(name: str) -> types.Tool:
         description=description,
         input_schema={"properties": {}, **schema},
     )
-
-
-def _read(name: str, arguments: Mapping[str, Any] | None) -> BaseModel:
-    try:
-        return _OWN[name][1].model_validate(dict(arguments or {}))
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(["arguments", *map(str, first["loc"])])
-        raise Refusal(
-            400, "invalid_arguments", f"{name}: {place}: {first['msg']}", param=place
-        ) from error
 
 
 def _answer_text(answer: Any) -> str | None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from hudtrace.server.errors import Refusal
+
+Arguments = TypeVar("Arguments", bound=BaseModel)
 Id = Annotated[str | None, Field(max_length=200)]
 Steps = Annotated[int | None, Field(ge=1, le=100)]
 
@@ -117,3 +121,16 @@ class FinishArguments(WithSession):
     model_config = ConfigDict(strict=True, extra="forbid")
 
     answer: Any = Field(None, description="Graded instead of the agent's last answer.")
+
+
+def read_arguments(
+    model: type[Arguments], tool: str, arguments: Mapping[str, Any] | None
+) -> Arguments:
+    """Return the arguments of a tool call; raises `Refusal` naming the one that is wrong."""
+    try:
+        return model.model_validate(dict(arguments or {}))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(["arguments", *map(str, first["loc"])])
+        said = f"{tool}: {place}: {first['msg']}"
+        raise Refusal(400, "invalid_arguments", said, param=place) from error

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from hudtrace.dialects import openai_chat
 from hudtrace.messages import encodable
@@ -17,6 +17,7 @@ from hudtrace.server.bodies import (
     SendArguments,
     StartArguments,
     WithSession,
+    read_arguments,
 )
 from hudtrace.server.errors import Refusal, refusal_of
 from hudtrace.server.messages import Sent
@@ -59,14 +60,7 @@ async def call(
             f"unknown tool {name!r} (there are: {', '.join(TOOLS)})",
             param="name",
         )
-    try:
-        read = tool.arguments.model_validate(dict(arguments or {}))
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(["arguments", *map(str, first["loc"])])
-        raise Refusal(
-            400, "invalid_arguments", f"{name}: {place}: {first['msg']}", param=place
-        ) from error
+    read = read_arguments(tool.arguments, name, arguments)
     return await tool.run(service, read)
 
 
