@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from hudtrace.progress import duration
 from hudtrace.store.queries import Episode
 from hudtrace.transcript.conversation import Transcript, root_of
+from hudtrace.transcript.parts import Plain
 
 
 def title(episode: Episode | None, transcript: Transcript) -> str:
@@ -42,3 +43,19 @@ def facts(episode: Episode | None, transcript: Transcript) -> Iterator[tuple[str
         yield "tokens", f"{episode.input_tokens} in, {episode.output_tokens or 0} out"
     if episode.cost is not None:
         yield "cost", f"${episode.cost:.4f}"
+
+
+def call_figures(item: Plain) -> Iterator[str]:
+    """Return the figures of a model call that there are, as words."""
+    if item["history"]:
+        yield f"{len(item['new'])} new after {item['history']} messages"
+    if item["duration"] is not None:
+        yield duration(item["duration"] / 1e9)
+    if item["input_tokens"] is not None:
+        yield f"{item['input_tokens']} + {item['output_tokens'] or 0} tokens"
+    if item["cost"] is not None:
+        yield f"${item['cost']:.4f}"
+    if item["state"] != "done":
+        yield item["state"]
+    if item["incomplete"]:
+        yield f"incomplete: {item['incomplete']}"

@@ -17,7 +17,7 @@ from hudtrace.progress import duration
 from hudtrace.store import queries
 from hudtrace.terminal import one_line, visible
 from hudtrace.transcript import conversation
-from hudtrace.transcript.facts import facts, title
+from hudtrace.transcript.facts import call_figures, facts, title
 from hudtrace.transcript.parts import WHOLE, Plain
 
 _ACTING = re.compile(r"([\\`*_\[\]<>#!|~&$@])")
@@ -61,7 +61,7 @@ def _call(item: Plain) -> Iterator[str]:
     told = ", ".join(filter(None, where))
     yield f"## {inline(item['name'])}{f' — {told}' if told else ''}"
     yield ""
-    yield inline("; ".join(_figures(item)))
+    yield inline("; ".join(call_figures(item)))
     if item["rewritten_at"] is not None:
         yield ""
         yield f"**History rewritten after message {item['rewritten_at']}**"
@@ -73,19 +73,6 @@ def _call(item: Plain) -> Iterator[str]:
         yield ""
         yield f"**Error: {inline(item['error']['type'])}**"
         yield from fenced(item["error"]["message"])
-
-
-def _figures(item: Plain) -> Iterator[str]:
-    if item["history"]:
-        yield f"{len(item['new'])} new after {item['history']} messages"
-    if item["duration"] is not None:
-        yield duration(item["duration"] / 1e9)
-    if item["input_tokens"] is not None:
-        yield f"{item['input_tokens']} + {item['output_tokens'] or 0} tokens"
-    if item["state"] != "done":
-        yield item["state"]
-    if item["incomplete"]:
-        yield f"incomplete: {item['incomplete']}"
 
 
 def _parts(parts: Iterable[Plain]) -> Iterator[str]:

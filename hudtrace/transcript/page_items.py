@@ -13,6 +13,7 @@ from hudtrace.progress import duration
 from hudtrace.terminal import visible
 from hudtrace.transcript import parts
 from hudtrace.transcript.calls import Messages
+from hudtrace.transcript.facts import call_figures
 from hudtrace.transcript.parts import Plain
 
 _IMAGES = frozenset(
@@ -131,18 +132,7 @@ def _figures(item: Plain) -> Iterator[str]:
         yield f"turn {item['turn']}"
     if item["thread"]:
         yield f"thread {item['thread']}"
-    if item["history"]:
-        yield f"{len(item['new'])} new after {item['history']} messages"
-    if item["duration"] is not None:
-        yield duration(item["duration"] / 1e9)
-    if item["input_tokens"] is not None:
-        yield f"{item['input_tokens']} + {item['output_tokens'] or 0} tokens"
-    if item["cost"] is not None:
-        yield f"${item['cost']:.4f}"
-    if item["state"] != "done":
-        yield item["state"]
-    if item["incomplete"]:
-        yield f"incomplete: {item['incomplete']}"
+    yield from call_figures(item)
 
 
 def _reward(item: Plain) -> Iterator[str]:
