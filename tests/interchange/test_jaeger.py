@@ -11,6 +11,7 @@ from foreign_spans import EVERY_TYPE, library, odd_spans, put, random_spans, spa
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
 )
+from receiver_kit import sort
 
 from hudtrace.interchange.jaeger import MalformedJaeger, from_jaeger, to_jaeger
 
@@ -35,14 +36,6 @@ def spans_of(request: Any) -> list[bytes]:
                 two.spans.add().CopyFrom(each)
                 found.append(alone.SerializeToString(deterministic=True))
     return sorted(found)
-
-
-def sort(pairs: Any) -> None:
-    """Put attributes in the order of their names."""
-    ordered = sorted(pairs, key=lambda pair: pair.key)
-    copies = [type(pair).FromString(pair.SerializeToString()) for pair in ordered]
-    del pairs[:]
-    pairs.extend(copies)
 
 
 def through_file(request: Any) -> Any:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from node_kit import node_folder
 from server_kit import Serve, Server
 
 from hudtrace.messages import text_of
@@ -24,26 +22,7 @@ HERE = Path(__file__).parent / "node"
 @pytest.fixture(scope="module")
 def node() -> Path:
     """A folder with the scripts and what they need, in the user's cache."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.skip("node and npm are not installed")
-    wanted = hashlib.sha256((HERE / "package.json").read_bytes()).hexdigest()[:12]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "hudtrace" / f"node-{wanted}"
-    folder.mkdir(parents=True, exist_ok=True)
-    for file in HERE.iterdir():
-        shutil.copy(file, folder)
-    if not (folder / "ready").exists():
-        done = subprocess.run(
-            ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        if done.returncode:
-            pytest.skip(f"npm cannot install the packages: {done.stderr[-300:]}")
-        (folder / "ready").touch()
-    return folder
+    return node_folder(HERE)
 
 
 def run(folder: Path, script: str, origin: str) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -22,6 +21,7 @@ import httpx
 import pytest
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
+from node_kit import node_folder
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import (
@@ -162,27 +162,7 @@ def test_the_sdk_waits_for_a_receiver_that_comes_back(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def node() -> Path:
     """A folder with the script and what it needs, in the user's cache."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.skip("node and npm are not installed")
-    source = HERE / "node_otlp"
-    wanted = hashlib.sha256((source / "package.json").read_bytes()).hexdigest()[:12]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "hudtrace" / f"node-{wanted}"
-    folder.mkdir(parents=True, exist_ok=True)
-    for file in source.iterdir():
-        shutil.copy(file, folder)
-    if not (folder / "ready").exists():
-        done = subprocess.run(
-            ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        if done.returncode:
-            pytest.skip(f"npm cannot install the packages: {done.stderr[-300:]}")
-        (folder / "ready").touch()
-    return folder
+    return node_folder(HERE / "node_otlp")
 
 
 @pytest.mark.slow
