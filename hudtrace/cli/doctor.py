@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, entry_points, version
-from pathlib import Path
 from typing import Any, Literal
 
 from hudtrace import settings
@@ -19,7 +18,7 @@ from hudtrace.errors import HudtraceError
 from hudtrace.instrumentation import CLIENTS
 from hudtrace.runtime import chosen_backends, namesakes
 from hudtrace.settings import Settings
-from hudtrace.store.store import Store
+from hudtrace.store.store import Store, bytes_on_disk
 
 State = Literal["ok", "note", "problem"]
 _MARKS = {"ok": "✓", "note": "·", "problem": "✗"}
@@ -104,16 +103,10 @@ def _store(chosen: Settings) -> Finding:
         store.close()
     except Exception as error:
         return Finding("store", "problem", f"{chosen.store} cannot be used: {error}")
-    size = sum(part.stat().st_size for part in _files(chosen.store))
-    line = f"{chosen.store}, {size / 1e6:.1f} MB"
+    line = f"{chosen.store}, {bytes_on_disk(chosen.store) / 1e6:.1f} MB"
     if journal != "wal":
         return Finding("store", "note", f"{line}, on a file system without WAL: slower")
     return Finding("store", "ok", line)
-
-
-def _files(store: Path) -> list[Path]:
-    names = (store.name, f"{store.name}-wal")
-    return [part for part in map(store.with_name, names) if part.exists()]
 
 
 def _exporters(chosen: Settings) -> Iterator[Finding]:

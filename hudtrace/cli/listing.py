@@ -56,7 +56,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--filter",
         metavar="EXPR",
-        help="only those of a filter, e.g. 'reward<1 tool:bash status:error \"time out\"'",
+        help="only those of a filter, e.g. 'reward<1 tool:bash errors>0 \"time out\"'",
     )
     parser.add_argument("-n", "--limit", type=count, default=20, help="how many (20)")
     parser.add_argument("--job", help="only those of a job")

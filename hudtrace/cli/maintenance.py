@@ -16,7 +16,14 @@ from hudtrace.cli.arguments import positive
 from hudtrace.cli.reading import chosen_store
 from hudtrace.index import forget_deleted
 from hudtrace.store import outbox, queries
-from hudtrace.store.store import MAX_AGE_NS, MAX_BYTES, VERSION, Store, read_only
+from hudtrace.store.store import (
+    MAX_AGE_NS,
+    MAX_BYTES,
+    VERSION,
+    Store,
+    bytes_on_disk,
+    read_only,
+)
 
 _DAY_NS = 86_400 * 10**9
 _OLDEST = 36_500.0  # days, and megabytes: more than there can be
@@ -86,8 +93,7 @@ def info(store: str | None, *, as_json: bool) -> int:
 def _facts(db: sqlite3.Connection, path: Path) -> dict[str, Any]:
     (version,) = db.execute("PRAGMA user_version").fetchone()
     facts: dict[str, Any] = {"path": str(path), "version": version}
-    parts = [path, path.with_name(f"{path.name}-wal")]
-    facts["bytes"] = sum(part.stat().st_size for part in parts if part.exists())
+    facts["bytes"] = bytes_on_disk(path)
     for table in ("episodes", "spans", "messages"):
         (facts[table],) = db.execute(f"SELECT count(*) FROM {table}").fetchone()
     oldest, newest = db.execute(

@@ -85,7 +85,8 @@ def _lines(
 def _head(episode: Any, verdicts: Sequence[queries.Verdict]) -> list[str]:
     if episode is None:
         return ["not an episode of an eval"]
-    tokens = f"{episode.input_tokens or 0} in, {episode.output_tokens or 0} out"
+    used = (episode.input_tokens, episode.output_tokens)
+    tokens = f"{text.number(used[0])} in, {text.number(used[1])} out"
     cost = "-" if episode.cost is None else f"${episode.cost:.4f}"
     state = episode.outcome or episode.state
     lines = [

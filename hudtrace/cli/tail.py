@@ -151,7 +151,7 @@ def _trace_of(store: str | None, job: str) -> str | None:
         found = jobs.job(index, job)
     if found is None:
         raise ConfigurationError(
-            f"no job {job!r} in the store; 'hudtrace ls --json' has the jobs' ids"
+            f"no job {job!r} in the store; '{text.command('ls jobs')}' lists them"
         )
     return found.trace_id
 

@@ -45,7 +45,9 @@ def clock(time_ns: int) -> str:
 
 
 def number(value: float | None) -> str:
-    """Return a number as short as it can be, `-` for None."""
+    """Return a number as short as it can be, a whole one in full; `-` for None."""
+    if isinstance(value, int):
+        return str(value)
     return "-" if value is None else f"{value:g}"
 
 

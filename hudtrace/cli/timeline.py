@@ -32,7 +32,7 @@ def timeline_text(spans: Sequence[StoredSpan]) -> str:
 
     def line(span: StoredSpan) -> str:
         bars.append(_bar(span, base, last))
-        return describe(span)
+        return _named(span)
 
     lines = draw(spans, line).splitlines()
     return "\n".join(f"{bar}  {name}" for bar, name in zip(bars, lines, strict=True))
@@ -49,8 +49,14 @@ def _bar(span: StoredSpan, base: int, last: int) -> str:
     return f"{text.duration((span.start - base) / 1e9):>9} {took:>9} {bar}"
 
 
+def _named(span: StoredSpan) -> str:
+    """Return a span's name and what matters about it; errors of any program are marked."""
+    failed = span.status == 2 and semconv.ERROR_TYPE not in span.attributes
+    return f"{describe(span)} error" if failed else describe(span)
+
+
 def _line(span: StoredSpan, read: set[str], width: int) -> str:
-    line = describe(span)
+    line = _named(span)
     if span.end is None:
         line += f"  [{span.state}]"
     else:

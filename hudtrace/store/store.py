@@ -404,6 +404,12 @@ def reading_uri(path: Path) -> str:
     return f"{path.as_uri()}?mode=ro{'&immutable=1' if alone else ''}"
 
 
+def bytes_on_disk(path: Path) -> int:
+    """Return how many bytes a store takes, what is not yet in its file included."""
+    parts = (path, path.with_name(f"{path.name}-wal"))
+    return sum(part.stat().st_size for part in parts if part.exists())
+
+
 def file_identity(path: Path) -> tuple[int, int] | None:
     """Return what tells one file from another at *path*; None if there is none."""
     try:

@@ -37,8 +37,10 @@ def facts(episode: Episode | None, transcript: Transcript) -> Iterator[tuple[str
     yield "started", f"{started:%Y-%m-%d %H:%M:%S} UTC"
     if episode.seconds is not None:
         yield "took", duration(episode.seconds)
-    yield "turns", str(episode.turns or 0)
-    yield "tool calls", f"{episode.tool_calls or 0}, {episode.tool_errors or 0} failed"
+    if episode.turns is not None:
+        yield "turns", str(episode.turns)
+    if episode.tool_calls is not None:
+        yield "tool calls", f"{episode.tool_calls}, {episode.tool_errors or 0} failed"
     if episode.input_tokens is not None:
         yield "tokens", f"{episode.input_tokens} in, {episode.output_tokens or 0} out"
     if episode.cost is not None:

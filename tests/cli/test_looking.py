@@ -132,6 +132,46 @@ def test_show_the_conversation(ran: Ran) -> None:
     assert "not allowed with" in err
 
 
+ELSEWHERE = """
+import asyncio
+from opentelemetry import trace
+import hudtrace as hud
+
+env = hud.Environment("plain")
+
+@env.scenario("one")
+async def one():
+    yield "go"
+    yield 1.0
+
+async def main():
+    async with hud.eval(one()) as ctx:
+        span = trace.get_tracer("another").start_span("work")
+        span.set_status(trace.StatusCode.ERROR)
+        span.end()
+        await ctx.submit("x")
+    print(ctx.result.trace_id)
+    hud.flush()
+
+asyncio.run(main())
+"""
+
+
+def test_show_what_other_programs_say(tmp_path: Path) -> None:
+    """An error is marked, whoever has written the span."""
+    store = tmp_path / "t.db"
+    done = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment(store),
+    )
+    out, _ = hudtrace("show", done.stdout.strip(), "--timeline", store=store)
+    (line,) = [line for line in out.splitlines() if "work" in line]
+    assert line.endswith("work error")
+
+
 def test_show_a_span(ran: Ran) -> None:
     """`--span` is everything of one span, the whole history of a model call included."""
     store, wrong, *_ = ran
@@ -255,6 +295,7 @@ def test_tail_what_was(ran: Ran) -> None:
     assert wrong not in {row["trace_id"] for row in rows}
     _, err = hudtrace("tail", "nothing", store=store, code=1)
     assert "no job 'nothing'" in err
+    assert "ls jobs' lists them" in err
 
 
 def test_tail_what_runs(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ import httpx
 import pytest
 from viewer_kit import API, Served
 
+from hudtrace.store.store import bytes_on_disk
+
 UNKNOWN = "0af7651916cd43dd8448eb211c80319c"
 HEAD = {
     *("trace_id", "url", "state", "episode", "name", "started", "ended", "seconds"),
@@ -257,7 +259,7 @@ def test_the_set_up(viewer: Served) -> None:
     assert setup["urls"]["ui"] == viewer.origin
     assert any("OTEL_EXPORTER_OTLP_ENDPOINT=" in line for line in setup["env"])
     assert setup["store"]["episodes"] == 10
-    assert setup["store"]["bytes"] > 0
+    assert setup["store"]["bytes"] == bytes_on_disk(Path(setup["store"]["path"]))
     assert setup["store"]["writers"] == []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from hudtrace.store import queries
+from hudtrace.store.store import bytes_on_disk
 from hudtrace.viewer.desk import Desk
 from hudtrace.viewer.endpoints import Endpoint, Json
 
@@ -40,7 +41,7 @@ def _store(desk: Desk) -> Json:
     return {
         "path": str(path),
         "exists": desk.reading.exists,
-        "bytes": path.stat().st_size if desk.reading.exists else 0,
+        "bytes": bytes_on_disk(path),
         "episodes": episodes,
         "spans": spans,
         "read_only": desk.viewer.options.read_only,
