@@ -12,6 +12,7 @@ import pytest
 
 import hudtrace
 from hudtrace import runtime
+from hudtrace.environment import registry
 from hudtrace.store import queries
 from hudtrace.tracing.episode import open_episodes
 
@@ -25,6 +26,12 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(_PREFIXES):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def environments_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment that a test defines or imports has its name in that test only."""
+    monkeypatch.setattr(registry, "_known", dict(registry._known))
 
 
 @pytest.fixture(autouse=True)
