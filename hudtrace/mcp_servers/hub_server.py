@@ -26,13 +26,16 @@ class HubServer(McpServer):
 
     That is so where it is one of ours (`hudtrace serve`): then its tools belong to
     episodes, each of which has a session of its own, and none is kept open between
-    them. Any other server has tools alone, as with `connect_mcp`.
+    them. Any other server has tools alone, as with `connect_mcp`. `tools` are those
+    that any of its scenarios offers, `offers` their names by the scenario's, as far as
+    the server says so.
     """
 
     def __init__(
         self, endpoint: Endpoint, *, name: str, environment: Environment
     ) -> None:
         super().__init__(endpoint, name=name)
+        self.offers: Mapping[str, frozenset[str]] = {}
         self._environment = environment
         self._outdated = False
 
@@ -65,8 +68,12 @@ class HubServer(McpServer):
         entries = told.get("scenarios")
         if answer.get("isError") or not isinstance(entries, list):
             raise EnvironmentFailure(f"{LIST} answered {answer.get('content')!r:.300}")
+        catalogue = _catalogue(answer)
+        # Only what all scenarios offer is listed where no episode is open.
+        listed = _definitions(catalogue.get("tools")) or listed
         others = [each for each in listed if each.name not in OWN]
         self.tools = {each.name: _HubTool(each) for each in others}
+        self.offers = _names_of(catalogue.get("offers"))
         self.scenarios = self._read(entries)
         self.env_digest = told.get("digest")
         self._outdated = False
@@ -93,3 +100,31 @@ async def _refuse(name: str, _: dict[str, Any]) -> ToolResult:
         f"tool {name!r} belongs to the scenarios of a hub's environment, and can be "
         f"called only in an episode of one of them"
     )
+
+
+def _catalogue(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    hud = (answer.get("_meta") or {}).get("hud")
+    return hud if isinstance(hud, Mapping) else {}
+
+
+def _definitions(told: Any) -> list[Any]:
+    """Read definitions of tools; raises `EnvironmentFailure` for what are none."""
+    from mcp.types import Tool
+    from pydantic import ValidationError
+
+    try:
+        return [Tool.model_validate(each) for each in told or ()]
+    except (TypeError, ValidationError) as error:
+        raise EnvironmentFailure(
+            f"{LIST} has tools that cannot be read: {error!s:.300}"
+        ) from error
+
+
+def _names_of(told: Any) -> dict[str, frozenset[str]]:
+    if not isinstance(told, Mapping):
+        return {}
+    return {
+        scenario: frozenset(name for name in names if isinstance(name, str))
+        for scenario, names in told.items()
+        if isinstance(names, list)
+    }

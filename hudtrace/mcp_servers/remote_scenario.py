@@ -87,8 +87,13 @@ class RemoteScenario(Scenario[Any]):
         return pruned
 
     def tools(self, tools: Mapping[str, Tool]) -> dict[str, Tool]:
-        """Return the tools that the server lists; the episode has a choice of them."""
-        return dict(self._server.tools)
+        """Return the tools that the server offers in it, all where it does not say."""
+        offered = self._server.offers.get(self.name)
+        return {
+            name: tool
+            for name, tool in self._server.tools.items()
+            if offered is None or name in offered
+        }
 
     def open(self, arguments: Mapping[str, Any]) -> ScenarioRun:
         """Return a run of the scenario, there, with validated *arguments*."""

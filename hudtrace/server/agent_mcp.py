@@ -1,18 +1,20 @@
 """An environment as an MCP server, whose client is the agent.
 
 One MCP session has one episode at a time: a prompt or `scenario_start` opens it, the
-environment's tools belong to it, `scenario_submit` ends it with a reward.
+environment's tools belong to it, `scenario_submit` ends it with a reward. The tools are
+those that its scenario offers; where there is none, those that every scenario does.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import mcp_types as types
-from mcp.server import Server
+from mcp.server import NotificationOptions, Server
 from mcp.shared.exceptions import MCPError
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from opentelemetry import trace
@@ -74,7 +76,8 @@ _OWN: dict[str, tuple[str, type[BaseModel]]] = {
     ),
     "scenario_start": (
         "Start a scenario and return its prompt, which is what you are asked to do. "
-        "The other tools can be called from then on.",
+        "The other tools can be called from then on; list the tools again, since a "
+        "scenario may have more of them than are listed before.",
         StartArguments,
     ),
     "scenario_submit": (
@@ -84,9 +87,11 @@ _OWN: dict[str, tuple[str, type[BaseModel]]] = {
     ),
 }
 _INSTRUCTIONS = (
-    "Each prompt is a scenario; getting it starts it, and so does scenario_start. Call "
+    "Each prompt is a scenario; getting it starts it, and so does scenario_start. List "
+    "the tools again after that: scenarios differ in the tools that they have. Call "
     "the other tools as needed, and hand in the answer with scenario_submit, once."
 )
+_CHANGES = NotificationOptions(tools_changed=True)
 
 
 def agent_server(
@@ -102,7 +107,7 @@ def agent_server(
 
     _refuse_names(environment)
     handlers = _Handlers(environment, sessions, session_of)
-    server: Server[Any] = Server(
+    server: Server[Any] = _Server(
         f"hudtrace:{environment.name}",
         version=__version__,
         instructions=_INSTRUCTIONS,
@@ -114,6 +119,17 @@ def agent_server(
     # In the place of the package's own spans. A tool's own is in the episode.
     server.middleware[:] = [RequestTracing(handlers.has_tool, counted=False)]
     return server
+
+
+class _Server(Server[Any]):
+    """A server that says that its tools may change."""
+
+    def create_initialization_options(
+        self, notification_options: NotificationOptions | None = None, *more: Any
+    ) -> Any:
+        """Return what a client is told first."""
+        changes = notification_options or _CHANGES
+        return super().create_initialization_options(changes, *more)
 
 
 class AgentEndpoint:
@@ -132,7 +148,7 @@ class AgentEndpoint:
         async def discover(_: Any, __: Any) -> types.DiscoverResult:
             return types.DiscoverResult(
                 supported_versions=list(HANDSHAKE_PROTOCOL_VERSIONS),
-                capabilities=server.get_capabilities(),
+                capabilities=server.get_capabilities(_CHANGES),
                 instructions=_INSTRUCTIONS,
             )
 
@@ -190,14 +206,14 @@ class _Handlers:
 
     def has_tool(self, name: str) -> bool:
         """Say whether there is a tool of that name, for some scenario."""
-        return name in _OWN or name in self._offered()
+        return name in _OWN or any(name in tools for tools in self._offers().values())
 
     async def list_tools(self, ctx: Any, _params: Any) -> types.ListToolsResult:
-        """List the tools of the open episode, or of all scenarios before it."""
+        """List the tools of the open episode; before it, what every scenario offers."""
         episode = self._sessions.open_episode(self._session_of(ctx))
         if episode is None:
             await self._connect()
-            offered = self._offered()
+            offered = self._common()
         else:
             offered = dict(episode.tools)
         own = [_tool_of(name) for name in _OWN]
@@ -208,12 +224,12 @@ class _Handlers:
         self, ctx: Any, params: types.CallToolRequestParams
     ) -> types.CallToolResult:
         """Run a tool; what is wrong is a result that the model can read."""
-        id, caller = self._session_of(ctx), trace.get_current_span()
+        id = self._session_of(ctx)
         try:
             if params.name in _OWN:
-                return await self._run_own(id, params, caller)
+                return await self._run_own(ctx, id, params)
             call = ToolCall(params.name, dict(params.arguments or {}))
-            result = await self._sessions.call(id, call, caller)
+            result = await self._sessions.call(id, call, trace.get_current_span())
             replied: types.CallToolResult = form.reply(call, result)
             return replied
         except Exception as error:
@@ -237,7 +253,7 @@ class _Handlers:
             scenario = self._environment.scenarios.get(name)
             given = params.arguments or {}
             args = given if scenario is None else arguments_of(scenario, given)
-            episode = await self._start(id, name, args)
+            episode = await self._start(ctx, id, name, args)
         except Exception as error:
             refusal = refused(error)
             wrong = refusal.status < 500
@@ -250,25 +266,25 @@ class _Handlers:
         return types.GetPromptResult(
             description=scenario.description if scenario else None,
             messages=messages,
-            _meta={"hud": episode.meta},
+            _meta={"hud": self._told(episode)},
         )
 
     async def _run_own(
-        self, id: str, params: types.CallToolRequestParams, caller: trace.Span
+        self, ctx: Any, id: str, params: types.CallToolRequestParams
     ) -> types.CallToolResult:
         given = read_arguments(_OWN[params.name][1], params.name, params.arguments)
         if isinstance(given, StartArguments):
-            episode = await self._start(id, given.scenario, given.scenario_args)
-            told = {
-                **episode.meta,
-                "tools": list(episode.tools),
-                "digest": self._environment.digest,
-            }
+            episode = await self._start(ctx, id, given.scenario, given.scenario_args)
+            told = self._told(episode)
             return types.CallToolResult(
-                content=blocks_of(episode.context.prompt), structured_content=told
+                content=blocks_of(episode.context.prompt),
+                structured_content=told,
+                _meta={"hud": told},
             )
         if isinstance(given, SubmitArguments):
+            tools = self._tools_now(id)
             report = await self._sessions.submit(id, _answer_text(given.answer))
+            await self._tell_changes(ctx, tools, self._tools_now(id))
             return json_result(report)
         await self._environment.connect()
         listed = {
@@ -276,7 +292,31 @@ class _Handlers:
             "digest": self._environment.digest,
             "scenarios": scenario_list(self._environment),
         }
-        return json_result(listed)
+        return json_result(listed, hud=self._catalogue())
+
+    def _told(self, episode: ClientEpisode) -> Json:
+        """Return what is said of an episode beside its prompt."""
+        return {
+            **episode.meta,
+            "tools": list(episode.tools),
+            "digest": self._environment.digest,
+        }
+
+    def _catalogue(self) -> Json:
+        """Return each tool that some scenario offers, and which scenario offers which.
+
+        A client that is itself asked for tasks, as a hub's is, needs to know them all.
+        """
+        offers = self._offers()
+        named = {name for tools in offers.values() for name in tools}
+        all = [t for name, t in self._environment.tools.items() if name in named]
+        return {
+            "tools": [
+                tool.model_dump(by_alias=True, exclude_none=True, mode="json")
+                for tool in form.export(all)
+            ],
+            "offers": {scenario: list(tools) for scenario, tools in offers.items()},
+        }
 
     def _name_of(self, scenario: str) -> str:
         """Return the short name of a scenario, which may be given with ours."""
@@ -286,11 +326,23 @@ class _Handlers:
         return scenario.removeprefix(f"{environment.name}:")
 
     async def _start(
-        self, id: str, scenario: str, args: Mapping[str, Any]
+        self, ctx: Any, id: str, scenario: str, args: Mapping[str, Any]
     ) -> ClientEpisode:
         _refuse_names(self._environment)
         task = self._environment.task(self._name_of(scenario), args)
-        return await self._sessions.start(id, task, trace.get_current_span())
+        episode = await self._sessions.start(id, task, trace.get_current_span())
+        await self._tell_changes(ctx, set(self._common()), set(episode.tools))
+        return episode
+
+    def _tools_now(self, id: str) -> set[str]:
+        episode = self._sessions.open_episode(id)
+        return set(self._common() if episode is None else episode.tools)
+
+    async def _tell_changes(self, ctx: Any, before: set[str], after: set[str]) -> None:
+        """Tell the client to list the tools again, where it can be told."""
+        if before != after:
+            with contextlib.suppress(Exception):  # it may have left
+                await ctx.session.send_tool_list_changed()
 
     async def _connect(self) -> None:
         """Connect the MCP servers that the environment has tools of."""
@@ -301,12 +353,22 @@ class _Handlers:
             raise MCPError(types.INTERNAL_ERROR, refusal.message) from None
         _refuse_names(self._environment)
 
-    def _offered(self) -> dict[str, Tool]:
-        """Return the tools that some scenario lets its agent use."""
-        offered: dict[str, Tool] = {}
-        for scenario in self._environment.scenarios.values():
-            offered.update(scenario.tools(self._environment.tools))
-        return {n: t for n, t in self._environment.tools.items() if n in offered}
+    def _offers(self) -> dict[str, dict[str, Tool]]:
+        """Return the tools that each scenario lets its agent use."""
+        environment = self._environment
+        return {
+            name: scenario.tools(environment.tools)
+            for name, scenario in environment.scenarios.items()
+        }
+
+    def _common(self) -> dict[str, Tool]:
+        """Return the tools that every scenario lets its agent use."""
+        offers = list(self._offers().values())
+        return {
+            name: tool
+            for name, tool in self._environment.tools.items()
+            if offers and all(name in tools for tools in offers)
+        }
 
 
 def _refuse_names(environment: Environment) -> None:

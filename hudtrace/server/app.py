@@ -50,7 +50,7 @@ def create_app(environment: Environment, options: ServerOptions) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.environment, app.state.sessions = environment, [agents]
-    methods = ["POST", "DELETE"]
+    methods = ["GET", "POST", "DELETE"]
     app.router.routes.append(_McpRoute("/mcp/env", agent_endpoint, methods=methods))
     if options.model is None:
         app.add_api_route("/health", health, methods=["GET"])

@@ -36,8 +36,8 @@ class RequestSpans:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run a request with its span current; health checks have none."""
-        if scope["type"] != "http" or path_of(scope) in OPEN_PATHS:
+        """Run a request with its span current; checks and mere listening have none."""
+        if scope["type"] != "http" or _is_apart(scope):
             await self.app(scope, receive, send)
             return
         scope = {**scope, "route": None}  # it may be that of an application around
@@ -69,6 +69,12 @@ class RequestSpans:
                 span.update_name(f"{method} {root}{route}")
                 span.set_attribute(semconv.HTTP_ROUTE, f"{root}{route}")
             span.end()
+
+
+def _is_apart(scope: Scope) -> bool:
+    """Say whether a request does nothing: a health check, or one that is held open."""
+    path = path_of(scope)
+    return path in OPEN_PATHS or (path == "/mcp/env" and scope["method"] == "GET")
 
 
 def _caller(scope: Scope) -> Context:

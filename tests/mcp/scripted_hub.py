@@ -6,6 +6,7 @@ Runs with mcp 1.x and 2.x alike.
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import threading
 import time
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import uvicorn
+from mcp.types import CallToolResult
 
 try:
     from mcp.server import MCPServer as Server
@@ -21,21 +23,29 @@ except ImportError:
 
 
 def make_server(answers: dict[str, Any]) -> Any:
+    """Make it; `told_of_<tool>` goes with a tool's answer, as `_meta.hud`."""
     server: Any = Server("trivia", log_level="ERROR")
 
+    def telling(tool: str, said: Any) -> CallToolResult:
+        text = {"type": "text", "text": json.dumps(said)}
+        hud = answers.get(f"told_of_{tool}")
+        plain = {"content": [text], "structuredContent": said, "_meta": {"hud": hud}}
+        return CallToolResult.model_validate(plain)
+
     @server.tool()
-    async def scenario_list() -> dict[str, Any]:
-        return dict(answers["scenario_list"])
+    async def scenario_list() -> CallToolResult:
+        return telling("list", dict(answers["scenario_list"]))
 
     @server.tool()
     async def scenario_start(
         scenario: str, scenario_args: dict[str, Any]
-    ) -> dict[str, Any]:
-        return {"scenario": scenario, **answers.get("scenario_start", {})}
+    ) -> CallToolResult:
+        said = {"scenario": scenario, **answers.get("scenario_start", {})}
+        return telling("start", said)
 
     @server.tool()
-    async def scenario_submit(answer: Any) -> dict[str, Any]:
-        return dict(answers.get("scenario_submit", {}))
+    async def scenario_submit(answer: Any) -> CallToolResult:
+        return telling("submit", dict(answers.get("scenario_submit", {})))
 
     @server.tool()
     async def add(a: int, b: int = 1) -> int:

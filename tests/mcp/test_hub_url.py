@@ -162,6 +162,22 @@ def test_listings_that_are_none(scripted: Any, listing: Any) -> None:
         hud.Environment("x").connect_hub("trivia")
 
 
+@pytest.mark.parametrize("tools", [7, ["add"], [{"name": 1}], {"add": {}}])
+def test_tools_that_are_none(scripted: Any, tools: Any) -> None:
+    """A list of tools that cannot be read is said with the other places."""
+    scripted(scenario_list=LISTED, told_of_list={"tools": tools})
+    with pytest.raises(UnknownEnvironment, match="tools that cannot be read"):
+        hud.Environment("x").connect_hub("trivia")
+
+
+@pytest.mark.parametrize("offers", [7, {"sum": 7}, {"other": []}])
+def test_offers_that_are_none(scripted: Any, offers: Any) -> None:
+    """Where a server does not say which scenario offers which, each has all tools."""
+    scripted(scenario_list=LISTED, told_of_list={"offers": offers})
+    env = hud.Environment("x").connect_hub("trivia")
+    assert [*env.scenarios["sum"].tools(env.tools)] == ["add"]
+
+
 @pytest.mark.parametrize(
     "schema",
     [

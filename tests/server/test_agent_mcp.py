@@ -53,6 +53,10 @@ async def refused(client: Client, name: str, **arguments: Any) -> str:
     return code
 
 
+async def names_of_tools(client: Client) -> list[str]:
+    return [tool.name for tool in (await client.list_tools()).tools]
+
+
 def only_text(result: Any) -> str:
     (block,) = result.content
     text: str = block.text
@@ -107,21 +111,66 @@ async def test_by_tools(served: Callable[..., Server]) -> None:
 async def test_tools_are_those_of_the_scenario(served: Callable[..., Server]) -> None:
     """What no scenario offers is never listed; what this one does not, not run."""
     async with client(served()) as agent:
-        before = {tool.name: tool for tool in (await agent.list_tools()).tools}
-        assert "cheat" not in before
-        assert list(before)[:3] == OWN
-        size = before["picture"].input_schema["properties"]["size"]
-        assert (size["default"], size["description"]) == (1, "How large it is.")
+        assert await names_of_tools(agent) == [*OWN, "lookup_ceo"]
+        assert "again" in (agent.instructions or "")
         await use(
             agent, "scenario_start", scenario="sum", scenario_args={"numbers": []}
         )
-        names = [tool.name for tool in (await agent.list_tools()).tools]
-        assert names == [*OWN, "lookup_ceo"]
+        assert await names_of_tools(agent) == [*OWN, "lookup_ceo"]
         for hidden in ("cheat", "picture"):
             result = await agent.call_tool(hidden, {})
             assert result.is_error
             assert only_text(result).startswith(f"unknown tool '{hidden}'"), result
             assert "cheat" not in only_text(result).replace(f"'{hidden}'", "", 1)
+
+
+async def test_tools_of_a_scenario_are_told(served: Callable[..., Server]) -> None:
+    """A start says which tools there are by now, and that their list has changed."""
+    heard: list[str] = []
+
+    async def hear(message: Any) -> None:
+        heard.append(getattr(message, "method", ""))
+
+    async def told(times: int) -> None:
+        """Wait for a notification, of which there are so many by then."""
+        with anyio.fail_after(15):
+            while len(heard) < times:  # noqa: ASYNC110
+                await anyio.sleep(0.02)
+        assert heard == ["notifications/tools/list_changed"] * times
+
+    offered = ["lookup_ceo", "picture", "broken", "slow", "outage", "exits"]
+    async with client(served(), message_handler=hear) as agent:
+        assert agent.server_capabilities.tools
+        assert agent.server_capabilities.tools.list_changed
+        got = await agent.get_prompt("initials", {"company": "HUD"})
+        assert (got.meta or {})["hud"]["tools"] == offered
+        await told(1)
+        listed = {tool.name: tool for tool in (await agent.list_tools()).tools}
+        assert list(listed) == [*OWN, *offered]
+        size = listed["picture"].input_schema["properties"]["size"]
+        assert (size["default"], size["description"]) == (1, "How large it is.")
+        await use(agent, "scenario_submit", answer="JR")
+        await told(2)
+        assert await names_of_tools(agent) == [*OWN, "lookup_ceo"]
+        sums = {"scenario": "sum", "scenario_args": {"numbers": []}}
+        begun = await agent.call_tool("scenario_start", sums)
+        assert (begun.meta or {})["hud"]["tools"] == ["lookup_ceo"]
+        await use(agent, "scenario_submit", answer=0)
+        begun = await agent.call_tool("scenario_start", START)
+        assert (begun.meta or {})["hud"]["tools"] == offered
+        await told(3)
+
+
+async def test_which_scenario_offers_which_tools(served: Callable[..., Server]) -> None:
+    """The list of scenarios has every tool of any, for clients such as a hub's."""
+    async with client(served()) as agent:
+        listed = await agent.call_tool("scenario_list", {})
+    hud_of_it = (listed.meta or {})["hud"]
+    assert hud_of_it["offers"]["sum"] == ["lookup_ceo"]
+    assert "picture" in hud_of_it["offers"]["initials"]
+    tools = {tool["name"]: tool for tool in hud_of_it["tools"]}
+    assert "cheat" not in repr(hud_of_it)
+    assert "size" in tools["picture"]["inputSchema"]["properties"]
 
 
 async def test_results_of_tools(served: Callable[..., Server]) -> None:
@@ -406,6 +455,7 @@ async def test_another_environment_connects(
     server = served()
     outer = hud.Environment("outer")
     outer.connect_mcp(url=f"{server.origin}/mcp/env", name="inner")
+    (connected,) = outer.servers
 
     @outer.scenario("relay")
     def relay() -> Any:
@@ -431,13 +481,15 @@ async def test_another_environment_connects(
         "execute_tool scenario_start",
         "execute_tool scenario_submit",
     ]
+    connected.close()  # it listens to the server, which would wait for it
 
 
 def test_the_gate(served: Callable[..., Server]) -> None:
-    """Host, Origin, key and size are checked as everywhere; only POST and DELETE."""
+    """Host, Origin, key and size are checked as everywhere; GET listens in a session."""
     server = served(max_body_bytes=1000)
     url = "/mcp/env"
-    assert server.get(url).status_code == 405
+    assert server.get(url).status_code == 400
+    assert httpx.put(server.origin + url).status_code == 405
     assert server.get("/health").json() == {"status": "ok"}
     assert server.get("/scenarios").status_code == 404
     evil = {"origin": "https://evil.example"}

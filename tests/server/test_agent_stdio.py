@@ -104,7 +104,9 @@ class Raw:
     def ask(self, method: str, **params: Any) -> Any:
         self.tell({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
         assert self.process.stdout
-        return json.loads(self.process.stdout.readline())["result"]
+        while "id" not in (answer := json.loads(self.process.stdout.readline())):
+            assert answer["method"] == "notifications/tools/list_changed"
+        return answer["result"]
 
     def use(self, name: str, **arguments: Any) -> Any:
         result = self.ask("tools/call", name=name, arguments=arguments)
