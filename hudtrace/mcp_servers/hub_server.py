@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hudtrace.errors import EnvironmentFailure, ToolError
 from hudtrace.mcp_servers.connection import Connection, Request
-from hudtrace.mcp_servers.hub_session import LIST, START, SUBMIT, plain_of
+from hudtrace.mcp_servers.hub_session import LIST, START, SUBMIT, hud_of, plain_of
 from hudtrace.mcp_servers.remote_scenario import RemoteScenario
 from hudtrace.mcp_servers.remote_tool import RemoteTool
 from hudtrace.mcp_servers.server import McpServer
@@ -68,7 +68,7 @@ class HubServer(McpServer):
         entries = told.get("scenarios")
         if answer.get("isError") or not isinstance(entries, list):
             raise EnvironmentFailure(f"{LIST} answered {answer.get('content')!r:.300}")
-        catalogue = _catalogue(answer)
+        catalogue = hud_of(answer)
         # Only what all scenarios offer is listed where no episode is open.
         listed = _definitions(catalogue.get("tools")) or listed
         others = [each for each in listed if each.name not in OWN]
@@ -100,11 +100,6 @@ async def _refuse(name: str, _: dict[str, Any]) -> ToolResult:
         f"tool {name!r} belongs to the scenarios of a hub's environment, and can be "
         f"called only in an episode of one of them"
     )
-
-
-def _catalogue(answer: Mapping[str, Any]) -> Mapping[str, Any]:
-    hud = (answer.get("_meta") or {}).get("hud")
-    return hud if isinstance(hud, Mapping) else {}
 
 
 def _definitions(told: Any) -> list[Any]:

@@ -16,7 +16,7 @@ from hudtrace.errors import (
     InvalidArguments,
     UnknownScenario,
 )
-from hudtrace.grading import Grade
+from hudtrace.grading import Grade, SubScore
 from hudtrace.mcp_servers.connection import (
     Connection,
     ConnectionLost,
@@ -60,6 +60,7 @@ class HubSession:
         self._connection = Connection(server.name, server.endpoint)
         self._trace: Json = {}
         self._report: Json | None = None
+        self._reasons: Any = None  # of the grade: its sub-scores, its explanation
         self._reporting = asyncio.Lock()
 
     async def play(self, arguments: Json) -> AsyncIterator[Any]:
@@ -139,8 +140,26 @@ class HubSession:
                 f"{self._place} could not grade the answer: {outcome} ({why}); see its "
                 f"trace: {self._trace.get('trace_url')}"
             )
+        grade = self._grade(reward)
         elsewhere.outcome = outcome
-        return Grade(reward, info={"hub": self._trace})
+        return grade
+
+    def _grade(self, reward: float) -> Grade:
+        """Return the grade as the server has it, with its reasons where it tells them."""
+        told = self._reasons if isinstance(self._reasons, Mapping) else {}
+        explanation, info = told.get("explanation"), told.get("info")
+        try:
+            subscores = [_subscore(each) for each in told.get("subscores") or ()]
+        except (KeyError, TypeError, ValueError) as error:
+            raise EnvironmentFailure(
+                f"{self._place} has sub-scores that cannot be read: {error!r:.300}"
+            ) from error
+        return Grade(
+            reward,
+            tuple(subscores),
+            explanation if isinstance(explanation, str) else None,
+            {**(info if isinstance(info, Mapping) else {}), "hub": self._trace},
+        )
 
     # Requests ----------------------------------------------------------------
 
@@ -153,6 +172,7 @@ class HubSession:
                 if reply.get("isError"):
                     raise self._refusal(reply, "could not take the answer")
                 self._report = reply.get("structuredContent") or {}
+                self._reasons = hud_of(reply).get("grade")
             return self._report
 
     async def _stop(self) -> None:
@@ -227,8 +247,23 @@ def plain_of(answer: Any) -> Json:
     return plain
 
 
+def hud_of(answer: Json) -> Mapping[str, Any]:
+    """Return what goes with a result for clients such as ours, and not for models."""
+    hud = (answer.get("_meta") or {}).get("hud")
+    return hud if isinstance(hud, Mapping) else {}
+
+
 def _refused(answer: Json) -> str | None:
     """Return the code where the server has refused a call, and no tool has run."""
-    hud = (answer.get("_meta") or {}).get("hud")
-    code = hud.get("refused") if isinstance(hud, Mapping) else None
+    code = hud_of(answer).get("refused")
     return code if isinstance(code, str) and answer.get("isError") else None
+
+
+def _subscore(told: Mapping[str, Any]) -> SubScore:
+    explanation = told.get("explanation")
+    return SubScore(
+        str(told["name"]),
+        told["value"],
+        told.get("weight", 1.0),
+        explanation if isinstance(explanation, str) else None,
+    )

@@ -285,7 +285,8 @@ class _Handlers:
             tools = self._tools_now(id)
             report = await self._sessions.submit(id, _answer_text(given.answer))
             await self._tell_changes(ctx, tools, self._tools_now(id))
-            return json_result(report)
+            hud = None if report.grade is None else {"grade": report.grade}
+            return json_result(report.told, hud=hud)
         await self._environment.connect()
         listed = {
             "environment": self._environment.name,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,11 +15,13 @@ from hudtrace.evaluation import eval
 from hudtrace.server.client_episode import ClientEpisode
 from hudtrace.server.errors import Refusal, refusal_of
 from hudtrace.server.sessions import CLOSING, gone
+from hudtrace.server.shapes import encode
 from hudtrace.tracing.spans import type_name
 
 if TYPE_CHECKING:
     from opentelemetry import trace
 
+    from hudtrace.grading import Grade
     from hudtrace.result import EvalResult
     from hudtrace.server.options import ServerOptions
     from hudtrace.task import Task
@@ -30,13 +34,24 @@ _DELIVERY = 2.0  # seconds that a report waits for the store and the exporters
 
 
 @dataclass(frozen=True, slots=True)
+class Report:
+    """What came of an episode: `told` to the agent, and the `grade` for its client.
+
+    The reasons of a grade could tell the answer to an agent that plays again.
+    """
+
+    told: Json
+    grade: Json | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Ended:
     """What is left of an episode; `report` where it was graded."""
 
     said: str
     reason: str
     answer: str | None
-    report: asyncio.Task[Json] | None
+    report: asyncio.Task[Report] | None
 
     def error(self) -> SessionFinished:
         """Return the error for what comes after the end."""
@@ -118,7 +133,7 @@ class AgentSessions:
             raise self._none_open(id)
         return await episode.call(call, caller)
 
-    async def submit(self, id: str, answer: str | None) -> Json:
+    async def submit(self, id: str, answer: str | None) -> Report:
         """Grade a session's episode and return the report: the same to who asks again.
 
         Raises `Refusal` without one, and for another answer to one that is graded.
@@ -219,14 +234,14 @@ def refused(error: Exception, hud: Mapping[str, Any] | None = None) -> Refusal:
     return refusal_of(error, hud, outcome="environment_error")
 
 
-async def _report(result: EvalResult) -> Json:
-    """Return what an agent is told, when the trace is where it belongs.
+async def _report(result: EvalResult) -> Report:
+    """Return what is said of an episode, when the trace is where it belongs.
 
-    That is neither what the grader says, nor how it failed: it could tell the answer.
+    An agent is told neither what the grader says, nor how it failed.
     """
     await result.delivered(_DELIVERY)
-    error = result.error
-    return {
+    error, grade = result.error, result.grade
+    told = {
         "reward": result.reward,
         "outcome": result.outcome,
         "stopped_by": result.stopped_by,
@@ -234,3 +249,18 @@ async def _report(result: EvalResult) -> Json:
         "trace_id": result.trace_id,
         "trace_url": result.trace_url,
     }
+    return Report(told, None if grade is None else _reasons(grade))
+
+
+def _reasons(grade: Grade) -> Json:
+    """Return what a grade has beside the reward, as plain data."""
+    reasons: Json = json.loads(
+        encode(
+            {
+                "subscores": [dataclasses.asdict(score) for score in grade.subscores],
+                "explanation": grade.explanation,
+                "info": dict(grade.info),
+            }
+        )
+    )
+    return reasons

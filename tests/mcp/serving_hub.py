@@ -80,6 +80,21 @@ async def look(colors: list[str]) -> Any:
     yield float(answer == colors[0])
 
 
+@env.scenario("essay", exclude_tools=HIDDEN)
+async def essay(words: int) -> Any:
+    """Ask for a short text; its grade has reasons."""
+    answer = yield f"Write at most {words} words."
+    used = len((answer or "").split())
+    hud.score(float(used), name="length")
+    brevity = hud.SubScore("brevity", float(used <= words), 0.5, "short is good")
+    yield hud.Grade(
+        brevity.value,
+        [brevity, hud.SubScore("style", 0.25)],
+        f"{used} words",
+        {"used": used, "words": ["a", None]},
+    )
+
+
 @env.scenario("no grade", exclude_tools=HIDDEN)
 async def no_grade() -> Any:
     yield "Say anything."

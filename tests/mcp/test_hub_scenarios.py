@@ -190,7 +190,7 @@ async def test_an_episode(hub: hud.Environment, shared: Remote, stored: Any) -> 
 
 async def test_what_is_listed(hub: hud.Environment) -> None:
     """Scenarios have descriptions and schemas; tasks and digests are stable."""
-    assert [*hub.scenarios] == ["initials", "look", "no grade", "no set-up", "traces"]
+    assert [*hub.scenarios][:3] == ["initials", "look", "essay"]
     initials = hub.scenarios["initials"]
     assert initials.description == "Ask for initials."
     assert initials.parameters["required"] == ["company"]
@@ -329,6 +329,35 @@ async def test_a_limit_of_ours(hub: hud.Environment) -> None:
     result = ctx.result
     assert (result.reward, result.outcome) == (2.0, "scored")
     assert (result.stopped_by, result.tool_calls) == ("tool_calls", 1)
+
+
+async def test_reasons_of_a_grade(
+    hub: hud.Environment, monkeypatch: pytest.MonkeyPatch, stored: Any
+) -> None:
+    """Sub-scores, explanation and info are those of the same scenario run here."""
+    monkeypatch.syspath_prepend(HERE)
+    import serving_hub
+
+    results = []
+    for env in (hub, serving_hub.env):
+        async with hud.eval(env("essay", words=3)) as ctx:
+            await ctx.submit("Brevity is wit.")
+        results.append(ctx.result)
+    there, here = results
+    assert there.grade is not None
+    assert here.grade is not None
+    assert [score.name for score in here.grade.subscores] == [
+        *("brevity", "style", "length")
+    ]
+    assert there.grade.subscores == tuple(here.grade.subscores)
+    assert there.grade.explanation == here.grade.explanation == "3 words"
+    info = dict(there.grade.info)
+    assert info.pop("hub")["trace_id"] != there.trace_id
+    assert info == here.grade.info
+    for name in ("reward", "outcome", "answer", "stopped_by", "error"):
+        assert getattr(there, name) == getattr(here, name), name
+    (reward,) = [s for s in stored(there.trace_id) if s.name == "reward"]
+    assert "3 words" in repr(reward.attributes)
 
 
 async def test_a_broken_grader(hub: hud.Environment) -> None:

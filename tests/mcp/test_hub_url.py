@@ -245,6 +245,30 @@ async def test_reports_that_are_none(scripted: Any, report: Any, outcome: str) -
     assert isinstance(context.result.error, EnvironmentFailure)
 
 
+@pytest.mark.parametrize(
+    ("grade", "outcome"),
+    [
+        (7, "scored"),
+        ({"explanation": 7, "info": 7, "subscores": None}, "scored"),
+        ({"subscores": 7}, "environment_error"),
+        ({"subscores": [{"name": "a"}]}, "environment_error"),
+        ({"subscores": [{"name": "a", "value": "1"}]}, "environment_error"),
+    ],
+)
+async def test_reasons_that_are_none(scripted: Any, grade: Any, outcome: str) -> None:
+    """A grade without reasons is one; with sub-scores that are none, it is not."""
+    scripted(
+        scenario_list=LISTED,
+        scenario_submit={"reward": 1, "outcome": "scored"},
+        told_of_submit={"grade": grade},
+    )
+    env = hud.Environment("x").connect_hub("trivia")
+    context = hud.eval(env("sum"), on_error="record")
+    async with context as ctx:
+        await ctx.submit("5")
+    assert context.result.outcome == outcome
+
+
 async def test_a_reward_out_of_its_range(scripted: Any) -> None:
     """What the listing says of rewards is held."""
     listed = {"short_name": "sum", "reward_range": [0, 1]}

@@ -265,6 +265,29 @@ async def test_nothing_of_the_scenarios_code_is_told(
         assert secret not in repr(said)
 
 
+async def test_reasons_are_not_for_the_agent(served: Callable[..., Server]) -> None:
+    """Why it was graded so is with the report, where a client's model does not read."""
+    env = hud.Environment("reasons")
+
+    @env.scenario("ask")
+    def ask() -> Any:
+        answer = yield "What is it?"
+        right = hud.SubScore("right", float(answer == "the secret answer"))
+        info = {"expected": "the secret answer", "weights": [float("inf"), object]}
+        yield hud.Grade(right.value, [right], "not the secret answer", info)
+
+    async with client(served(env)) as agent:
+        await use(agent, "scenario_start", scenario="ask")
+        graded = await agent.call_tool("scenario_submit", {"answer": "x"})
+        assert "secret" not in repr((graded.content, graded.structured_content))
+        reasons = (graded.meta or {})["hud"]["grade"]
+        assert reasons["explanation"] == "not the secret answer"
+        assert reasons["subscores"][0]["name"] == "right"
+        assert reasons["info"]["weights"][0] is None
+        again = await agent.call_tool("scenario_submit", {"answer": "x"})
+        assert again.meta == graded.meta
+
+
 async def test_where_to_look_when_a_set_up_fails(
     served: Callable[..., Server], stored: Any
 ) -> None:
