@@ -7,7 +7,7 @@ import urllib.parse
 from typing import TYPE_CHECKING, Any
 
 from hudtrace import settings
-from hudtrace.errors import HudtraceError, UnknownEnvironment
+from hudtrace.errors import ConfigurationError, HudtraceError, UnknownEnvironment
 from hudtrace.mcp_servers import Http, HubServer, McpServer
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def find_in_hub(name: str, environment: Environment) -> Any:
     scenarios are *environment*'s.
 
     Raises `UnknownEnvironment` naming the places searched, or what went wrong
-    with the one that was found.
+    with the one that was found, or with the hub that could not be asked.
     """
     from importlib.metadata import EntryPoint, entry_points
 
@@ -38,11 +38,13 @@ def find_in_hub(name: str, environment: Environment) -> Any:
         entry = EntryPoint(name, configured[name], GROUP)
         return _load(name, entry, f"[{TABLE}] of pyproject.toml")
     url = settings.load().hub_url
-    hub: Any = "no HUDTRACE_HUB_URL is set"
+    hub = "no HUDTRACE_HUB_URL is set"
     if url:
-        hub = _ask_hub(name, url, environment)
-        if isinstance(hub, McpServer):
-            return hub
+        server = _ask_hub(name, url, environment)
+        if "{name}" in url or server.said_name in (name, f"hudtrace:{name}"):
+            return server
+        server.close()
+        hub = f"the hub at {server.endpoint.label} (it serves {server.said_name!r})"
     raise UnknownEnvironment(
         f"no environment {name!r} in the hub. Looked among: entry points of group "
         f"{GROUP} ({_names(installed)}); [{TABLE}] of the nearest pyproject.toml "
@@ -51,24 +53,52 @@ def find_in_hub(name: str, environment: Environment) -> Any:
     )
 
 
-def _ask_hub(name: str, url: str, environment: Environment) -> McpServer | str:
-    """Return the hub's server of the environment *name*, or why there is none."""
-    named = "{name}" in url
+def _ask_hub(name: str, url: str, environment: Environment) -> McpServer:
+    """Return the server that the hub URL leads to for *name*, listed.
+
+    Raises `UnknownEnvironment` saying why it cannot be asked.
+    """
     token = settings.load().hub_token
     endpoint = Http(
         url.replace("{name}", urllib.parse.quote(name, safe="")),
         {"Authorization": f"Bearer {token}"} if token else {},
+        "HUDTRACE_HUB_TOKEN",
     )
     server = HubServer(endpoint, name=name, environment=environment)
-    place = f"the hub at {endpoint.label}"
     try:
         server.get_ready_sync()
+    except ConfigurationError as error:
+        raise UnknownEnvironment(f"environment {name!r}: {error}") from error
     except HudtraceError as error:
-        return f"{place}: {error}"
-    if named or server.said_name in (name, f"hudtrace:{name}"):
-        return server
-    server.close()
-    return f"{place} (it serves {server.said_name!r})"
+        why = _why_not(server, error, has_key=token is not None)
+        raise UnknownEnvironment(f"environment {name!r}: {why}") from error
+    return server
+
+
+def _why_not(server: HubServer, error: HudtraceError, *, has_key: bool) -> str:
+    """Say why a hub cannot be asked, and what to do."""
+    place, tried = f"the hub at {server.endpoint.label}", server.tried
+    if tried is None or tried.greeted:
+        return f"{place} cannot be used: {error}"
+    refused, status = tried.signs.refused, tried.signs.status
+    if refused == 401 and not has_key:
+        return f"{place} asks for a key ({status}): set HUDTRACE_HUB_TOKEN to it"
+    if refused in (401, 403):
+        key = "its key, HUDTRACE_HUB_TOKEN," if has_key else "us without a key"
+        return (
+            f"{place} refuses {key} ({status}): set HUDTRACE_HUB_TOKEN to one that it "
+            f"takes"
+        )
+    if refused == 404:
+        return (
+            f"{place} has no MCP server there ({status}): set HUDTRACE_HUB_URL to its "
+            f"whole address; that of `hudtrace serve` ends in /mcp/env"
+        )
+    answered = f" ({status})" if status else ""
+    return (
+        f"{place} cannot be reached: {tried.lost}{answered}. See whether it runs, and "
+        f"whether HUDTRACE_HUB_URL is its address"
+    )
 
 
 def _names(known: Any) -> str:

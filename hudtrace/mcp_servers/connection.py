@@ -99,6 +99,11 @@ class Connection:
         """Whether the server may hold something for us that ends with this."""
         return not self._endpoint.network or self.signs.session_id is not None
 
+    @property
+    def greeted(self) -> bool:
+        """Whether the server has answered as an MCP server does."""
+        return self._session is not None
+
     async def open(self, carrier: Mapping[str, str], timeout: float) -> None:
         """Connect and greet; raises `EnvironmentFailure` within *timeout* seconds."""
         ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -110,7 +115,7 @@ class Connection:
             async with asyncio.timeout(timeout):
                 await asyncio.shield(ready)
         except TimeoutError:
-            self._lose("it was too slow to connect")
+            self._lose(f"it did not answer within {timeout:g} s")
             closing = asyncio.ensure_future(self.close())
             await asyncio.wait([closing], timeout=EXIT_SECONDS)
             raise EnvironmentFailure(

@@ -34,13 +34,17 @@ class Signs:
     """What is seen of a server beside its messages: its stderr, HTTP statuses.
 
     `session_id` is the id of its HTTP session; None where there is none to lose.
+    `refused` is the status of its last answer that was an error. `key_from` is where
+    the key comes from that it may ask for.
     """
 
     def __init__(self, name: str) -> None:
         self.session_id: str | None = None
+        self.refused: int | None = None
+        self.key_from = "headers={'Authorization': 'Bearer …'}"
         self._name = name
         self._lines: deque[str] = deque(maxlen=_TAIL)
-        self._status: str | None = None
+        self.status: str | None = None
         self._reader: threading.Thread | None = None
 
     @property
@@ -50,7 +54,9 @@ class Signs:
             self._reader.join(0.2)  # what a process says last
         if self._lines:
             return "; its stderr ends:\n" + "\n".join(f"  {x}" for x in self._lines)
-        return f"; it answered {self._status}" if self._status else ""
+        if self.refused in (401, 403):
+            return f"; it answered {self.status}: set the key by {self.key_from}"
+        return f"; it answered {self.status}" if self.status else ""
 
     @contextlib.contextmanager
     def stderr(self) -> Any:
@@ -67,7 +73,8 @@ class Signs:
         """Note the answer to an HTTP request."""
         self.session_id = response.headers.get("mcp-session-id") or self.session_id
         if response.status_code >= 400 and response.request.method == "POST":
-            self._status = f"{response.status_code} {response.reason_phrase}".strip()
+            self.refused = response.status_code
+            self.status = f"{response.status_code} {response.reason_phrase}".strip()
 
     def _read(self, descriptor: int) -> None:
         with open(descriptor, encoding="utf-8", errors="replace") as file:
@@ -146,6 +153,7 @@ class Http:
 
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    key_from: str | None = None  # where the key in the headers comes from
 
     network = True
 
@@ -166,6 +174,7 @@ class Http:
         from mcp.client.streamable_http import streamable_http_client
         from mcp.shared._httpx_utils import create_mcp_http_client
 
+        signs.key_from = self.key_from or signs.key_from
         client = create_mcp_http_client(headers=dict(self.headers))
         # How long an answer may take is for the caller of a tool to say.
         client.timeout = (_CONNECT_SECONDS, None, _WRITE_SECONDS, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from hudtrace.errors import EnvironmentFailure, ToolError
+from hudtrace.errors import ConfigurationError, EnvironmentFailure, ToolError
 from hudtrace.mcp_servers.connection import Connection, Request
 from hudtrace.mcp_servers.hub_session import LIST, START, SUBMIT, hud_of, plain_of
 from hudtrace.mcp_servers.remote_scenario import RemoteScenario
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hudtrace.mcp_servers.endpoints import Endpoint
 
 OWN = frozenset({LIST, START, SUBMIT})
+_AGENTS = frozenset({"scenario_send", "scenario_finish"})
 
 
 class HubServer(McpServer):
@@ -58,7 +59,10 @@ class HubServer(McpServer):
     async def _take(
         self, connection: Connection, listed: list[Any], carrier: Mapping[str, str]
     ) -> None:
-        if not {definition.name for definition in listed} >= OWN:
+        names = {definition.name for definition in listed}
+        if names >= _AGENTS and SUBMIT not in names:
+            raise ConfigurationError(self._leads_to_an_agent())
+        if not names >= OWN:
             await super()._take(connection, listed, carrier)
             self.scenarios, self.env_digest = {}, None
             return
@@ -77,6 +81,15 @@ class HubServer(McpServer):
         self.scenarios = self._read(entries)
         self.env_digest = told.get("digest")
         self._outdated = False
+
+    def _leads_to_an_agent(self) -> str:
+        here = self.endpoint.label.rstrip("/")
+        there = f"{here}/env" if here.endswith("/mcp") else "its address of /mcp/env"
+        return (
+            f"{here} is for clients that talk to an agent (it has scenario_send), and "
+            f"not for an environment to be used here; that is at {there}: set "
+            f"HUDTRACE_HUB_URL to it"
+        )
 
     def _read(self, entries: Iterable[Any]) -> dict[str, RemoteScenario]:
         environment, read = self._environment, {}

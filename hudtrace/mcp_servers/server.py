@@ -64,6 +64,7 @@ class McpServer:
         self.name = name or endpoint.name
         self.tools: Mapping[str, RemoteTool] = {}
         self.said_name: str | None = None
+        self.tried: Connection | None = None  # the latest connection, made or not
         self._prefix = prefix
         self._include = None if include is None else frozenset(include)
         self._exclude = frozenset(exclude)
@@ -189,7 +190,7 @@ class McpServer:
                 return
             connection = self._current()
             if connection is None:
-                connection = Connection(self.name, self.endpoint)
+                connection = self.tried = Connection(self.name, self.endpoint)
                 await connection.open(carrier, self.connect_timeout)
             try:
                 async with asyncio.timeout(self.connect_timeout):

@@ -582,10 +582,43 @@ async def test_a_key(
 ) -> None:
     """`HUDTRACE_HUB_TOKEN` is the key of a server that wants one."""
     start(HUDTRACE_TOKEN="let-me-in")
-    with pytest.raises(UnknownEnvironment, match="401"):
+    with pytest.raises(UnknownEnvironment, match=r"401.*: set HUDTRACE_HUB_TOKEN"):
         hud.Environment("trivia").connect_hub("trivia")
     monkeypatch.setenv("HUDTRACE_HUB_TOKEN", "let-me-in")
     hub = hud.Environment("trivia").connect_hub("trivia")
     async with hud.eval(hub("initials", company="HUD")) as ctx:
         await ctx.submit("JR")
     assert ctx.result.reward == 2.0
+
+
+async def test_a_key_that_changes(start: Callable[..., Remote]) -> None:
+    """An episode that is not let in any more says which variable has the key."""
+    first = start()
+    hub = hud.Environment("trivia").connect_hub("trivia")
+    first.kill()
+    start(port=first.port, HUDTRACE_TOKEN="let-me-in")
+    with pytest.raises(EnvironmentFailure, match=r"401.*HUDTRACE_HUB_TOKEN"):
+        await hud.eval(hub("initials", company="HUD")).__aenter__()
+
+
+async def test_the_address_of_an_agent(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The address for clients of an agent is refused, and the other one is said."""
+    monkeypatch.syspath_prepend(HERE)
+    from server_kit import Server
+    from serving_hub import env as served
+
+    with ScriptedModel([say("JR")]) as model:
+
+        def client() -> Any:
+            return openai.AsyncOpenAI(base_url=model.url, api_key="k")
+
+        with Server(served, client, {"model": "gpt-4o"}) as server:
+            monkeypatch.setenv("HUDTRACE_HUB_URL", f"{server.origin}/mcp")
+            with pytest.raises(UnknownEnvironment) as raised:
+                hud.Environment("trivia").connect_hub("trivia")
+            assert f"that is at {server.origin}/mcp/env: " in str(raised.value)
+            assert "entry point" not in str(raised.value)
+            monkeypatch.setenv("HUDTRACE_HUB_URL", f"{server.origin}/mcp/env")
+            assert hud.Environment("trivia").connect_hub("trivia").scenarios

@@ -64,13 +64,13 @@ def test_a_hub_of_something_else(
 
 
 @contextlib.contextmanager
-def serving(body: bytes) -> Iterator[str]:
+def serving(body: bytes, status: int = 200) -> Iterator[str]:
     """Serve *body* for every request, whatever it is."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            self.send_response(200)
+            self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -110,10 +110,41 @@ def test_data_is_never_run(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_hub_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A hub that cannot be reached is said with the other places."""
-    monkeypatch.setenv("HUDTRACE_HUB_URL", "http://127.0.0.1:9/mcp")
-    with pytest.raises(UnknownEnvironment, match="cannot connect"):
+    """Where it was looked for, what happened and what to do; of other places, nothing."""
+    monkeypatch.setenv("HUDTRACE_HUB_URL", "http://user:secret@127.0.0.1:9/mcp/env")
+    with pytest.raises(UnknownEnvironment) as raised:
         hud.Environment("x").connect_hub("calculator")
+    assert str(raised.value) == (
+        "environment 'calculator': the hub at http://127.0.0.1:9/mcp/env cannot be "
+        "reached: ConnectError: All connection attempts failed. See whether it runs, "
+        "and whether HUDTRACE_HUB_URL is its address"
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "token", "said"),
+    [
+        (401, None, "asks for a key (401 Unauthorized): set HUDTRACE_HUB_TOKEN to it"),
+        (401, "old", "refuses its key, HUDTRACE_HUB_TOKEN, (401 Unauthorized): set"),
+        (403, None, "refuses us without a key (403 Forbidden): set HUDTRACE_HUB_TOKEN"),
+        (403, "old", "refuses its key, HUDTRACE_HUB_TOKEN, (403 Forbidden): set"),
+        (404, None, "has no MCP server there (404 Not Found): set HUDTRACE_HUB_URL"),
+        (503, None, "(503 Service Unavailable). See whether it runs"),
+    ],
+)
+def test_a_hub_that_refuses(
+    monkeypatch: pytest.MonkeyPatch, status: int, token: str | None, said: str
+) -> None:
+    """What the hub answered, and which variable is to be set."""
+    if token is not None:
+        monkeypatch.setenv("HUDTRACE_HUB_TOKEN", token)
+    with serving(b"{}", status) as url:
+        monkeypatch.setenv("HUDTRACE_HUB_URL", url)
+        with pytest.raises(UnknownEnvironment) as raised:
+            hud.Environment("x").connect_hub("calculator")
+    assert said in str(raised.value)
+    for advice in ("entry point", "pyproject", "module:attr", "secret", "old"):
+        assert advice not in str(raised.value)
 
 
 @pytest.fixture
