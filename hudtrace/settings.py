@@ -119,6 +119,8 @@ def _checked(name: str, value: Any, source: str) -> Any:
         names = value.split(",") if isinstance(value, str) else value
         parts = (part.strip() if isinstance(part, str) else part for part in names)
         return tuple(part for part in parts if part != "")
+    if name in ("token", "hub_token"):
+        return read_key(value, f"{name} in {source}")
     if name == "exit_timeout":
         return _seconds(value, source)
     if name == "content" and value not in ("full", "none"):
@@ -132,6 +134,28 @@ def _checked(name: str, value: Any, source: str) -> Any:
     if name == "instrument" and not isinstance(value, bool):
         return tuple(value)
     return value
+
+
+def read_key(value: Any, named: str) -> str:
+    """Return a key without the blanks around it, which a file or a shell leaves.
+
+    Raises `ConfigurationError` for one that is empty then, or that no header can have;
+    it begins with *named*, and never has the key.
+    """
+    if not isinstance(value, str):
+        raise ConfigurationError(f"{named} is a {type(value).__name__}, not a text")
+    key = value.strip()
+    if not key:
+        raise ConfigurationError(
+            f"{named} is empty; a key has characters other than blanks, and without a "
+            f"key it is left out"
+        )
+    if not (key.isascii() and key.isprintable()):
+        raise ConfigurationError(
+            f"{named} has line breaks or characters that are not ASCII, which clients "
+            f"cannot send; use letters, digits and punctuation"
+        )
+    return key
 
 
 def _seconds(value: Any, source: str) -> float:

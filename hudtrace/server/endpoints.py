@@ -190,6 +190,7 @@ class Endpoints:
                 param="scenario",
             )
         if body.scenario_args is None:
+            self._service.check_scenario(body.scenario)
             raise Refusal(
                 400,
                 "missing_scenario_args",

@@ -10,8 +10,8 @@ from typing import Any, TypedDict
 from hudtrace.chat.clients import ModelClient
 from hudtrace.chat.conversation import MAX_STEPS, ModelSettings
 from hudtrace.chat.scenario_chat import ApiName
-from hudtrace.errors import ConfigurationError
 from hudtrace.result import Limits
+from hudtrace.settings import read_key
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
@@ -91,11 +91,8 @@ class ServerOptions:
             raise TypeError(f"allowed_hosts={self.allowed_hosts!r}: it is a list")
         if self.limits is not None and not isinstance(self.limits, Limits):
             raise TypeError(f"limits={self.limits!r:.80}: it is a hud.Limits")
-        if self.api_key is not None and not self.api_key:
-            raise ConfigurationError(
-                "api_key is empty, which would let nobody in; leave it out to serve "
-                "without a key"
-            )
+        if self.api_key is not None:
+            object.__setattr__(self, "api_key", read_key(self.api_key, "api_key"))
         for name in ("session_ttl", "turn_timeout", "max_sessions", "max_body_bytes"):
             value = getattr(self, name)
             if isinstance(value, bool) or not value > 0:

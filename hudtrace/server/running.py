@@ -14,6 +14,7 @@ import uvicorn
 from hudtrace.errors import ConfigurationError
 from hudtrace.runtime import flush
 from hudtrace.server.options import is_loopback
+from hudtrace.settings import read_key
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -24,7 +25,10 @@ _HURRY = 1.0  # seconds for each of the last steps after a second Ctrl-C
 
 def check_bind(host: str, api_key: str | None, allow_unauthenticated: bool) -> None:
     """Raise `ConfigurationError` for an address that others reach without a key."""
-    if is_loopback(host) or api_key is not None or allow_unauthenticated:
+    if api_key is not None:
+        read_key(api_key, "api_key")
+        return
+    if is_loopback(host) or allow_unauthenticated:
         return
     raise ConfigurationError(
         f"host={host!r} can be reached from other machines, and there is no api_key: "

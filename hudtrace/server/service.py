@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hudtrace.chat.scenario_chat import run_scenario_chat_interactive
+from hudtrace.errors import InvalidArguments
 from hudtrace.messages import encodable
 from hudtrace.server.bodies import ChatMessage
 from hudtrace.server.errors import Refusal, refusal_of
@@ -94,6 +95,15 @@ class Service:
         if name is None or name in self.environment.scenarios:
             return name
         return name.removeprefix(f"{self.environment.name}:")
+
+    def check_scenario(self, name: str) -> None:
+        """Raise `Refusal` for a scenario that is not there, whatever it takes."""
+        try:
+            self.environment.task(str(self.scenario_named(name)), {})
+        except InvalidArguments:
+            return
+        except Exception as error:
+            raise refusal_of(error) from error
 
     def find(self, id: str) -> Session:
         """Return an open session; raises `Refusal` saying what became of it."""

@@ -584,7 +584,7 @@ async def test_a_key(
     start(HUDTRACE_TOKEN="let-me-in")
     with pytest.raises(UnknownEnvironment, match=r"401.*: set HUDTRACE_HUB_TOKEN"):
         hud.Environment("trivia").connect_hub("trivia")
-    monkeypatch.setenv("HUDTRACE_HUB_TOKEN", "let-me-in")
+    monkeypatch.setenv("HUDTRACE_HUB_TOKEN", "let-me-in\r\n")
     hub = hud.Environment("trivia").connect_hub("trivia")
     async with hud.eval(hub("initials", company="HUD")) as ctx:
         await ctx.submit("JR")

@@ -13,7 +13,12 @@ from typing import Any
 import pytest
 
 import hudtrace as hud
-from hudtrace.errors import EnvironmentFailure, InvalidArguments, UnknownEnvironment
+from hudtrace.errors import (
+    ConfigurationError,
+    EnvironmentFailure,
+    InvalidArguments,
+    UnknownEnvironment,
+)
 
 pytestmark = pytest.mark.usefixtures("store")
 
@@ -119,6 +124,24 @@ def test_a_hub_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
         "reached: ConnectError: All connection attempts failed. See whether it runs, "
         "and whether HUDTRACE_HUB_URL is its address"
     )
+
+
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [
+        (" \n", "hub_token in HUDTRACE_HUB_TOKEN is empty"),
+        ("let\nme", "hub_token in HUDTRACE_HUB_TOKEN has line breaks"),
+    ],
+)
+def test_keys_that_are_none(
+    monkeypatch: pytest.MonkeyPatch, token: str, said: str
+) -> None:
+    """A key that cannot be sent is said, and where it comes from, but not the key."""
+    monkeypatch.setenv("HUDTRACE_HUB_URL", "http://127.0.0.1:9/mcp/env")
+    monkeypatch.setenv("HUDTRACE_HUB_TOKEN", token)
+    with pytest.raises(ConfigurationError, match=said) as raised:
+        hud.Environment("x").connect_hub("calculator")
+    assert token not in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,10 @@ ROWS: dict[str, Row] = {
         chat(scenario="initals", scenario_args={}),
         *(404, "scenario_not_found", "scenario", "it has: initials"),
     ),
+    "unknown scenario, no args": (
+        chat(scenario="initals"),
+        *(404, "scenario_not_found", "scenario", "it has: initials"),
+    ),
     "an argument is missing": (
         chat(scenario="initials", scenario_args={}),
         *(400, "invalid_scenario_args", "scenario_args", "company"),

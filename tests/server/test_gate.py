@@ -41,6 +41,21 @@ def test_a_key_is_asked_for_everywhere(serve: Serve) -> None:
             client.models.list()
 
 
+def test_blanks_around_a_key_are_none_of_it(serve: Serve) -> None:
+    """What a file or a shell leaves around a key, on either side, does not count."""
+    server = serve([say("JR")], api_key="  right key\n")
+    for given, status in (("right key", 200), ("   right key", 200), ("right", 401)):
+        headers = {"authorization": f"Bearer {given}"}
+        assert server.get("/scenarios", headers=headers).status_code == status
+
+
+@pytest.mark.parametrize("key", ["", " ", "\n"])
+def test_an_empty_key_opens_no_address(env: hud.Environment, key: str) -> None:
+    """A public address is not served with a key that is none."""
+    with pytest.raises(ConfigurationError, match="api_key is empty"):
+        env.serve_as_agent(host="0.0.0.0", port=0, api_key=key)
+
+
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
@@ -129,6 +144,10 @@ def test_without_the_extra(
     ("options", "problem"),
     [
         ({"api_key": ""}, "api_key is empty"),
+        ({"api_key": " \n"}, "api_key is empty"),
+        ({"api_key": "a\nb"}, "api_key has line breaks"),
+        ({"api_key": "schlüssel"}, "api_key has line breaks or"),
+        ({"api_key": b"key"}, "api_key is a bytes, not a text"),
         ({"session_ttl": 0}, "session_ttl=0"),
         ({"max_sessions": -1}, "max_sessions=-1"),
         ({"models": "gpt-4o"}, "a list of names"),

@@ -226,7 +226,7 @@ def test_the_command(tmp_path: Path) -> None:
             *command,
             store=tmp_path / "t.db",
             OPENAI_API_KEY="k",
-            HUDTRACE_TOKEN="let-me-in",
+            HUDTRACE_TOKEN="let-me-in\n",
         ) as server:
             url = f"{server.url}/v1/chat/completions"
             body = {**HUD, "messages": []}
