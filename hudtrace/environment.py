@@ -205,7 +205,8 @@ class Environment:
         scenarios, which become this environment's: each of their episodes has an MCP
         session of its own and the tools that the scenario offers there. Of another
         server, the tools become this environment's.
-        Raises `UnknownEnvironment` naming every place.
+        Raises `UnknownEnvironment` naming every place, or saying why the hub URL's could
+        not be asked: it is away, wants another key, or is the address of an agent.
         """
         found = find_in_hub(name, self)
         if isinstance(found, McpServer):

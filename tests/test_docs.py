@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import os
 import re
+import shutil
+import socket
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -52,6 +54,40 @@ def test_readme_tree(tmp_path: Path) -> None:
     tree = re.search(r"```\n(eval .*?)```", README, re.DOTALL)
     assert tree is not None
     assert tree.group(1) in shown
+
+
+def test_readme_server(tmp_path: Path) -> None:
+    """The scripted model and the server of README answer its curl, and end at its kill."""
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    (script,) = re.findall(r"```sh\n(cat > script\.json.*?)```", README, re.DOTALL)
+    with socket.create_server(("", 0)) as one, socket.create_server(("", 0)) as other:
+        ports = [str(each.getsockname()[1]) for each in (one, other)]
+    for old, new in (
+        ("8330", ports[0]),
+        ("8321", ports[1]),
+        ("hudtrace model-server", f"hudtrace model-server --port {ports[0]}"),
+        ("hudtrace serve", f"hudtrace serve --port {ports[1]}"),
+    ):
+        assert old in script
+        script = script.replace(old, new)
+    folder = Path(sys.executable).parent
+    done = subprocess.run(
+        ["bash", "-ec", f"{script}\nwait"],
+        capture_output=True,
+        text=True,
+        env={
+            **os.environ,
+            "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
+            "HUDTRACE_STORE": str(tmp_path / "t.db"),
+        },
+        cwd=tmp_path,
+        timeout=60,
+    )
+    assert '"content":"JR"' in done.stdout, done.stderr
+    trees = run(tmp_path, "-m", "hudtrace.cli", "show", "last")
+    assert "execute_tool lookup_ceo" in trees
+    assert "reward score=1.0" in trees
 
 
 def is_here(module: str) -> bool:

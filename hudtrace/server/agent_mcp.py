@@ -158,15 +158,19 @@ class AgentEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; a session that its client deletes is over."""
-        status = 0
+        status, complete = 0, True
 
         async def answer(message: Message) -> None:
-            nonlocal status
+            nonlocal status, complete
             if message["type"] == "http.response.start":
                 status = message["status"]
+            body = message["type"] == "http.response.body"
+            complete = body and not message.get("more_body", False)
             await send(message)
 
         await self._endpoint(scope, receive, answer)
+        if not complete:  # who listens is left without an end when the server stops
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
         if scope["method"] == "DELETE" and 200 <= status < 300:
             headers = dict(scope["headers"])
             id = headers.get(_SESSION_HEADER.encode(), b"").decode("latin-1")

@@ -233,6 +233,8 @@ async def test_the_command_over_http(tmp_path: Path) -> None:
                 server.send_signal(signal.SIGTERM)
                 await asyncio.to_thread(server.wait, 20)
         assert server.wait(20) == -signal.SIGTERM
+        assert server.stderr is not None
+        assert "ERROR" not in server.stderr.read()  # of the client that listened
     graded, left = sorted(trees(store), key=lambda tree: "abandoned" in tree)
     assert "reward score=1.0" in graded
     assert "outcome=abandoned" in left

@@ -205,7 +205,13 @@ def test_a_session_is_finished(serve: Serve) -> None:
     server = serve([say("JR")])
     id = server.begin()
     report = server.finish(id).json()
-    check(server.say("More?", thread_id=id), 404, "session_finished", None, "finished")
+    finished = (404, "session_finished", None, "finished")
+    for streamed in (False, True):
+        check(server.say("More?", thread_id=id, stream=streamed), *finished)
+    arguments = {"session_id": id, "message": "More?"}
+    sending = {"name": "scenario_send", "arguments": arguments}
+    for place in ("/v1/lifecycle-tools/call", "/mcp/tools/call"):
+        check(server.post(place, sending), *finished)
     assert server.finish(id).json() == report
 
 
