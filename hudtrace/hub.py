@@ -58,6 +58,12 @@ def _ask_hub(name: str, url: str, environment: Environment) -> McpServer:
 
     Raises `UnknownEnvironment` saying why it cannot be asked.
     """
+    if not _is_address(url):
+        shown = url.rpartition("@")[2]
+        raise UnknownEnvironment(
+            f"environment {name!r}: HUDTRACE_HUB_URL is {shown!r:.200}, which is no "
+            f"address; it is one like 'http://10.0.0.7:8321/mcp/env'"
+        )
     token = settings.load().hub_token
     endpoint = Http(
         url.replace("{name}", urllib.parse.quote(name, safe="")),
@@ -73,6 +79,14 @@ def _ask_hub(name: str, url: str, environment: Environment) -> McpServer:
         why = _why_not(server, error, has_key=token is not None)
         raise UnknownEnvironment(f"environment {name!r}: {why}") from error
     return server
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError:  # brackets that are no IPv6
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def _why_not(server: HubServer, error: HudtraceError, *, has_key: bool) -> str:

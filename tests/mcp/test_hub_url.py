@@ -127,6 +127,16 @@ def test_a_hub_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
+    "url", ["10.0.0.7:8321/mcp/env", "hub", "ftp://hub", "http://[::1"]
+)
+def test_a_hub_url_that_is_none(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """What is no address is said to be none, and how one looks."""
+    monkeypatch.setenv("HUDTRACE_HUB_URL", url)
+    with pytest.raises(UnknownEnvironment, match="no address; it is one like 'http://"):
+        hud.Environment("x").connect_hub("calculator")
+
+
+@pytest.mark.parametrize(
     ("token", "said"),
     [
         (" \n", "hub_token in HUDTRACE_HUB_TOKEN is empty"),
