@@ -22,7 +22,7 @@ _BUDGET = 64 << 20  # characters of an episode that are, before it is only the f
 class Unit:
     """One thing that was said or done; `digest` stands for all of its text."""
 
-    what: str  # prompt | text | reasoning | tool_call | result | reward | error
+    what: str  # prompt | text | answer | reasoning | tool_call | result | reward | error
     role: str
     name: str
     text: str
@@ -94,7 +94,7 @@ def _said(item: Plain) -> Iterator[Unit]:
     elif kind == "error":
         yield _error(item)
     else:
-        what = "prompt" if kind == "prompt" else "text"
+        what = kind if kind in ("prompt", "answer") else "text"
         yield from _of_parts(item["parts"], what, kind, None)
 
 

@@ -37,7 +37,7 @@ def hostile() -> Made:
     asked = text("user", SCRIPT)
     asked["parts"] += [{**image, "content": PNG}, {**drawn, "content": PNG}, far]
     made.turn(asked, answer=tool_call("h1", "dump", {"html": SCRIPT}, link))
-    big = "a line of the five megabytes\n" * 180_000
+    big = "a line of the five megabytes\n" * 180_000 + "the last word"
     made.turn(
         tool_result("h1", big), answer=text("assistant", "\x1b[31m\u202egnp.exe \ud800")
     )
@@ -489,11 +489,21 @@ def test_five_megabytes_stay_cut_until_they_are_asked_for(
     expect(block).to_contain_text("a line of the five megabytes")
     assert wire.bytes < PAGE_BYTES
     block.get_by_role("button", name="Show more").click()
-    block.get_by_role("button", name=re.compile("Show all 5,220,000")).click()
+    block.get_by_role("button", name=re.compile("Show all 5,220,013")).click()
     expect(block.get_by_role("button", name=re.compile("Show all"))).to_have_count(0)
     assert block.evaluate("(e) => e.textContent.length") > 5_000_000
     page.keyboard.press("2")
     expect(page.locator(".wf-row .bar").first).to_be_visible()
+
+
+def test_find_looks_in_what_is_cut_off_when_asked_to(go: Any) -> None:
+    """A text of which the beginning is there is said to be one, and then looked in."""
+    page = go("hostile", "find=the last word")
+    found = page.locator(".find-bar")
+    expect(found.get_by_role("status")).to_have_text("not found")
+    found.get_by_role("button", name="look in the rest of a long text").click()
+    expect(found.get_by_role("status")).to_have_text("1 of 1")
+    expect(found.get_by_role("button", name=re.compile("look in"))).to_have_count(0)
 
 
 # Harm ------------------------------------------------------------------------------------------

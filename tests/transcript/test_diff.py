@@ -65,7 +65,7 @@ async def test_where_two_episodes_part(run: Any, db: Db) -> None:
         '= tool_call { "company": "HUD" }',
         "= result Jay Ram",
         "≠ text =The initials are -JM+JR=.",
-        "≠ text =The initials are -JM+JR=.",
+        "≠ answer =The initials are -JM+JR=.",
         "≠ reward -0+1",
     ]
     assert found["first"] == 2

@@ -66,7 +66,7 @@ export default function Job({ id }) {
   useFollow(id, refresh);
   const show = (key) => set({ view: key === "episodes" ? null : key }, { replace: false });
   useKeys("Job", VIEWS.map(([key, label], i) => ({ keys: [String(i + 1)], what: label.toLowerCase(), run: () => show(key) })));
-  useEffect(() => void (job && (document.title = `${job.name || job.job_id} · hudtrace`)), [job]);
+  useEffect(() => void (job && (document.title = `${visible(job.name || job.job_id)} · hudtrace`)), [job]);
   if (error?.status === 404) {
     return html`<${Empty} title="No such job">
       <p>Nothing that was stored belongs to a job <code>${visible(id)}</code>. If it has only begun, its first spans are on their way, and this page will show them.</p>

@@ -69,7 +69,7 @@ function CallHead({ item, shown, history, onFold }) {
 /** Why the model stopped, unless it is what one expects. */
 function finish(reasons) {
   const odd = (reasons ?? []).filter((r) => !["stop", "tool_calls", "tool_call", "tool_use", "end_turn"].includes(r));
-  return odd.length ? odd.join(", ") : null;
+  return odd.length ? visible(odd.join(", ")) : null;
 }
 
 const SOME = 30;

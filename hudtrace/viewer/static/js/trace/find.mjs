@@ -50,7 +50,9 @@ export function useFind({ needle, items, spans, inSpans, onHit }) {
   useEffect(() => {
     if (first) go(1);
   }, [first]);
-  return { hits, at: Math.min(at, hits.length - 1), hit: hits[at] ?? null, go, complete: inSpans || items.complete };
+  const complete = inSpans || items.complete;
+  const cut = needle && complete && !inSpans ? items.cut().length : 0;
+  return { hits, at: Math.min(at, hits.length - 1), hit: hits[at] ?? null, go, complete, cut, uncut: () => items.uncut() };
 }
 
 /**
@@ -78,8 +80,21 @@ function Found({ find }) {
   const total = `${number(find.hits.length)}${find.hits.length >= MOST ? "+" : ""}${find.complete ? "" : "…"}`;
   const none = find.complete ? "not found" : "looking …";
   return html`<span class="mut num" role="status">${find.hits.length ? `${number(find.at + 1)} of ${total}` : none}</span>
+    ${find.cut > 0 && html`<${Cut} find=${find} />`}
     <button type="button" class="quiet" aria-label="Previous hit" title="Shift+Enter" onClick=${() => find.go(-1)}>▴</button>
     <button type="button" class="quiet" aria-label="Next hit" title="Enter" onClick=${() => find.go(1)}>▾</button>`;
+}
+
+/** What was not looked at, since only its beginning is here. */
+function Cut({ find }) {
+  const [said, say] = useState("");
+  const look = () => {
+    say("fetching …");
+    find.uncut().then(() => say(""), (error) => say(error.message));
+  };
+  const texts = find.cut === 1 ? "a long text" : `${number(find.cut)} long texts`;
+  return html`<button type="button" class="quiet" title="Only their beginnings are here" disabled=${said === "fetching …"}
+    onClick=${look}>${said || `look in the rest of ${texts}`}</button>`;
 }
 
 /** Mark every hit that is drawn, and the one that one is at; no node is added. */

@@ -37,14 +37,14 @@ const labelOf = (head) => (head.verdicts ?? []).filter((v) => v.effective).at(-1
 
 function Figures({ head }) {
   const e = head.episode;
-  const facts = e ? ofEpisode(e, head) : [["services", head.services.join(", ")], ["spans", number(head.span_count)], ["errors", number(head.error_count)]];
+  const facts = e ? ofEpisode(e, head) : [["services", visible(head.services.join(", "))], ["spans", number(head.span_count)], ["errors", number(head.error_count)]];
   const all = [...facts, ["took", duration(head.seconds)], ["started", clock(head.started), head.started && utc(head.started)]];
   return html`<div class="trace-figures">
     <div class="trace-facts" role="group" aria-label="Figures" tabindex="0">
       <dl>${all.map(([name, value, title]) => html`<div key=${name} title=${title}><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
     </div>
     <span class="ids">
-      ${head.job && html`<a href=${head.job.url} title=${`job ${head.job.id}`}>job ${head.job.name === head.job.id ? shortId(head.job.id) : head.job.name}</a>`}
+      ${head.job && html`<a href=${head.job.url} title=${`job ${head.job.id}`}>job ${head.job.name === head.job.id ? shortId(head.job.id) : visible(head.job.name)}</a>`}
       ${head.source && html`<a href=${`vscode://file/${head.source.file}:${head.source.line ?? 1}`} title="Open in the editor">${head.source.file.split("/").at(-1)}:${head.source.line}</a>`}
       <code title=${head.trace_id}>${shortId(head.trace_id)}</code><${CopyButton} text=${head.trace_id} label="Copy the trace id (Y)" what="Trace id copied" />
     </span>

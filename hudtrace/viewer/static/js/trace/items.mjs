@@ -5,6 +5,8 @@
  * @typedef {{kind: string, index: number, span_id: string, [name: string]: any}} Item
  */
 
+import { isCut, wholeOf } from "./whole.mjs";
+
 const PAGE = 50;
 const AT_ONCE = 3; // a browser has six connections to a server, and one of them is live
 
@@ -60,6 +62,21 @@ export class Items {
       while (next * PAGE < this.total && !ended()) await this.#fetch(next++);
     };
     await Promise.all(Array.from({ length: AT_ONCE }, work));
+  }
+
+  /** The texts of which no more than the beginning is here. */
+  cut() {
+    return [...this.known()].flatMap(partsOf).filter(isCut);
+  }
+
+  /** Fetch the rest of each of them; an error of one is an error of all. */
+  async uncut() {
+    const waiting = this.cut();
+    const work = async () => {
+      for (let part = waiting.pop(); part; part = waiting.pop()) part.text = await wholeOf(part);
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, work));
+    this.#tell({ error: null });
   }
 
   /** Fetch again what may have changed: the end, and what was not complete. */
@@ -151,6 +168,12 @@ export class Items {
     this.version += 1;
     for (const watcher of this.watchers) watcher();
   }
+}
+
+/** The parts that an item shows, those of results among them. */
+function partsOf(item) {
+  const parts = item.kind === "call" ? item.new.flatMap((message) => message.parts) : (item.parts ?? [item.part ?? {}]);
+  return parts.flatMap((part) => [part, ...(part.result?.parts ?? [])]);
 }
 
 const changing = (items) => items.length < PAGE || items.some((item) => item.state === "running");

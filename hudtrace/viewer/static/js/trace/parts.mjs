@@ -1,9 +1,9 @@
 /** The parts of messages: text, thoughts, calls of tools with their results, files. */
 
-import { get } from "../api.mjs";
 import { CopyButton, Markdown } from "../bits.mjs";
 import { bytes, durationNs, number, visible } from "../format.mjs";
 import { createContext, html, useContext, useState } from "../html.mjs";
+import { isCut, wholeOf } from "./whole.mjs";
 import { argumentsText, inline, parsed, pretty, uncut, wordsOf } from "./words.mjs";
 
 /** What all blocks of a page share: {id, state, read: Set, verdicts: Map, needle, pick(span)}. */
@@ -36,7 +36,7 @@ function Text({ part }) {
     ${offers && html`<button type="button" class="quiet as" aria-pressed=${formatted}
       onClick=${() => setFormatted(!formatted)}>${formatted ? "Text" : "Markdown"}</button>`}
     ${formatted ? html`<${Markdown} text=${text} />` : html`<${Said} text=${json ? pretty(text) : text} code=${json} />`}
-    ${whole === null && part.href && part.length > part.text.length && html`<${Rest} part=${part} onWhole=${setWhole} />`}
+    ${whole === null && isCut(part) && html`<${Rest} part=${part} onWhole=${setWhole} />`}
   </div>`;
 }
 
@@ -65,21 +65,10 @@ function Rest({ part, onWhole }) {
   const [state, setState] = useState("");
   const load = () => {
     setState("loading …");
-    get(part.href).then((data) => onWhole(longestLike(data, part.text) ?? part.text), (error) => setState(error.message));
+    wholeOf(part).then(onWhole, (error) => setState(error.message));
   };
   return html`<p class="rest"><button type="button" onClick=${load}>Show all ${number(part.length)} characters</button>
     <span class="mut" role="status">${state || `the first ${number(part.text.length)} are shown`}</span></p>`;
-}
-
-/** The text in *data* that begins as *head* does. */
-function longestLike(data, head) {
-  if (typeof data === "string") return data.startsWith(head.slice(0, 1000)) ? data : undefined;
-  if (data === null || typeof data !== "object") return undefined;
-  for (const value of Object.values(data)) {
-    const found = longestLike(value, head);
-    if (found !== undefined) return found;
-  }
-  return undefined;
 }
 
 function Thought({ part }) {
