@@ -108,10 +108,10 @@ def _why_not(server: HubServer, error: HudtraceError, *, has_key: bool) -> str:
             f"{place} has no MCP server there ({status}): set HUDTRACE_HUB_URL to its "
             f"whole address; that of `hudtrace serve` ends in /mcp/env"
         )
-    answered = f" ({status})" if status else ""
+    what = f"it answered {status}" if status else tried.lost
     return (
-        f"{place} cannot be reached: {tried.lost}{answered}. See whether it runs, and "
-        f"whether HUDTRACE_HUB_URL is its address"
+        f"{place} cannot be reached: {what}. See whether it runs, and whether "
+        f"HUDTRACE_HUB_URL is its address"
     )
 
 

@@ -20,6 +20,7 @@ from opentelemetry.trace.propagation.tracecontext import (
 from hudtrace.errors import EnvironmentFailure
 from hudtrace.mcp_servers.endpoints import Endpoint, Http, Signs, logger
 from hudtrace.mcp_servers.side_loop import EXIT_SECONDS, side_loop
+from hudtrace.tracing.credentials import mask
 from hudtrace.tracing.twins import ASIDE, MCP_SCOPE
 
 T = TypeVar("T")
@@ -460,7 +461,9 @@ async def _tell_cancelled(session: Any, id: Any) -> None:
 def _reason(error: BaseException) -> str:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    # There may be an address in it, with a password.
+    said = mask(str(error), "[redacted]")
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 async def _close_all() -> None:

@@ -162,7 +162,7 @@ def test_keys_that_are_none(
         (403, None, "refuses us without a key (403 Forbidden): set HUDTRACE_HUB_TOKEN"),
         (403, "old", "refuses its key, HUDTRACE_HUB_TOKEN, (403 Forbidden): set"),
         (404, None, "has no MCP server there (404 Not Found): set HUDTRACE_HUB_URL"),
-        (503, None, "(503 Service Unavailable). See whether it runs"),
+        (503, None, "reached: it answered 503 Service Unavailable. See whether"),
     ],
 )
 def test_a_hub_that_refuses(
@@ -178,6 +178,23 @@ def test_a_hub_that_refuses(
     assert said in str(raised.value)
     for advice in ("entry point", "pyproject", "module:attr", "secret", "old"):
         assert advice not in str(raised.value)
+
+
+async def test_passwords_in_an_address() -> None:
+    """What a client of HTTP says of an address is told without the password in it."""
+    env = hud.Environment("x")
+
+    @env.scenario("ask")
+    def ask() -> Any:
+        yield "What?"
+        yield 1.0
+
+    with serving(b"{}", 503) as url:
+        env.connect_mcp(url=url)
+        with pytest.raises(EnvironmentFailure, match="cannot connect") as raised:
+            await hud.eval(ask()).__aenter__()
+    assert "503" in str(raised.value)
+    assert "secret" not in str(raised.value)
 
 
 @pytest.fixture
