@@ -393,6 +393,9 @@ class Environment:
         none: give it to that, `FastAPI(lifespan=app.router.lifespan_context)`, or from
         within one of its own, `async with app.router.lifespan_context(app)`. An MCP client
         that vanishes over HTTP, without ending its session, is idle until *session_ttl*.
+        One that listens keeps its connection open: a server that is stopped otherwise than
+        by a signal needs a limit to how long it waits, as uvicorn's
+        `timeout_graceful_shutdown`.
 
         Raises `MissingExtra` without the extra `server`, TypeError or ValueError for
         options that cannot be used.

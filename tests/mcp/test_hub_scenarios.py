@@ -559,6 +559,8 @@ async def test_served_again(start: Callable[..., Remote], tmp_path: Path) -> Non
     middle = start(target="serving_again:env")
     assert "HUDTRACE_HUB_URL" in os.environ
     hub = hud.Environment("ours").connect_hub("again")
+    assert [*hub.scenarios["look"].tools(hub.tools)] == ["picture"]
+    assert {*hub.tools} == {"lookup_ceo", "picture", "outage", "slow", "die"}
     async with hud.eval(hub("initials", company="HUD")) as ctx:
         assert "lookup_ceo" in ctx.tools
         assert not OWN & {*ctx.tools}

@@ -243,6 +243,19 @@ def test_listings_that_are_none(scripted: Any, listing: Any) -> None:
         hud.Environment("x").connect_hub("trivia")
 
 
+def test_tools_that_are_told(scripted: Any) -> None:
+    """The list of scenarios has the tools of them all, whatever is listed besides."""
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    tools = [{"name": n, "description": "Do.", "inputSchema": schema} for n in "xyz"]
+    told = {"tools": tools, "offers": {"sum": ["x", "z"]}}
+    scripted(scenario_list=LISTED, told_of_list=told)
+    env = hud.Environment("x").connect_hub("trivia")
+    assert [*env.tools] == ["x", "y", "z"]
+    assert [*env.scenarios["sum"].tools(env.tools)] == ["x", "z"]
+    assert env.tools["x"].description == "Do."
+    assert env.tools["x"].input_schema == schema
+
+
 @pytest.mark.parametrize("tools", [7, ["add"], [{"name": 1}], {"add": {}}])
 def test_tools_that_are_none(scripted: Any, tools: Any) -> None:
     """A list of tools that cannot be read is said with the other places."""
