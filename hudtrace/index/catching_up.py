@@ -29,7 +29,7 @@ _TABLES = (
 )
 _SELECT = (
     "SELECT id, trace_id, span_id, parent_id, name, start, end, status, operation, "
-    f"model, node, source, body FROM spans WHERE id > ? ORDER BY id LIMIT {_SPANS_AT_ONCE}"
+    f"model, phase, turn, node, source, body FROM spans WHERE id > ? ORDER BY id LIMIT {_SPANS_AT_ONCE}"
 )
 
 

@@ -10,6 +10,8 @@ import sqlite3
 import time
 from collections.abc import Iterable, Sequence
 
+from hudtrace.store.so_far import Used
+
 _AT_ONCE = 2000  # traces in one transaction
 _SPANS_AT_ONCE = 20_000
 _COPIED = (
@@ -36,9 +38,17 @@ _COPIED = (
     "tool_errors",
 )
 _COLUMNS = ("trace", *_COPIED, "took", "tokens")
+#: What is summed up from the spans of an episode until its end says it.
+USED = (*Used._fields, "tokens")
 _PUT = (
-    f"INSERT OR REPLACE INTO listed ({', '.join(_COLUMNS)}) "
-    f"VALUES ({', '.join('?' * len(_COLUMNS))})"
+    f"INSERT INTO listed ({', '.join(_COLUMNS)}) "
+    f"VALUES ({', '.join('?' * len(_COLUMNS))}) ON CONFLICT (trace) DO UPDATE SET "
+    + ", ".join(
+        f"{c} = iif(excluded.end IS NULL, coalesce(excluded.{c}, {c}), excluded.{c})"
+        if c in USED
+        else f"{c} = excluded.{c}"
+        for c in _COLUMNS[1:]
+    )
 )
 _CHANGED = (
     "SELECT trace_id FROM spans WHERE id > ?1 AND id <= ?2 UNION "

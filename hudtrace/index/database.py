@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hudtrace.store.store import file_identity, open_uri, reading_uri
 
-VERSION = 6
+VERSION = 7
 _OURS = 0x68756469  # application_id: whose file it is
 _ENDINGS = ("", "-wal", "-shm")
 _SET_ASIDE = ".set-aside"

@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 from hudtrace import semconv
 from hudtrace.index.content import Job, Text, Told, told_by
-from hudtrace.index.copying import numbers_of
+from hudtrace.index.copying import USED, numbers_of
 from hudtrace.index.speech import Speech
 from hudtrace.index.wording import Wording
 from hudtrace.notices import internal_error
 from hudtrace.store.services import MISSING, service_of
+from hudtrace.store.so_far import NOTHING, sum_of, used_by
 
 _ERROR = 2
 _ROOT = -1
@@ -44,6 +45,21 @@ INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (job_id) DO UPDATE SET
 """
 
 
+_MERGE_USED = (
+    f"INSERT INTO listed (trace, start, {', '.join(USED)}) "
+    f"VALUES ({', '.join('?' * (2 + len(USED)))}) ON CONFLICT (trace) DO UPDATE SET "
+    "model = coalesce(model, excluded.model), "
+    "turns = max(coalesce(turns, excluded.turns), coalesce(excluded.turns, turns)), "
+    + ", ".join(
+        f"{c} = iif({c} IS NULL OR excluded.{c} IS NULL, coalesce({c}, excluded.{c}), "
+        f"{c} + excluded.{c})"
+        for c in USED
+        if c not in ("model", "turns")
+    )
+    + " WHERE end IS NULL"
+)
+
+
 class SpanRow(NamedTuple):
     """A span as it is stored."""
 
@@ -57,6 +73,8 @@ class SpanRow(NamedTuple):
     status: int
     operation: str | None
     model: str | None
+    phase: str | None
+    turn: int | None
     node: bytes | None
     source: int
     body: bytes
@@ -107,6 +125,7 @@ class Gathering:
         self._calls: list[SpanRow] = []
         self._tools: dict[tuple[bytes, str], _Calls] = {}
         self._jobs: list[tuple[SpanRow, Job]] = []
+        self._by_agents: dict[bytes, list[SpanRow]] = {}
 
     def add(self, row: SpanRow) -> None:
         """Take in one span."""
@@ -129,6 +148,8 @@ class Gathering:
         self._texts += [(about, row.span_id, text) for text in told.texts]
         if row.node is not None:
             self._calls.append(row)
+        if row.phase == semconv.PHASE_AGENT:
+            self._by_agents.setdefault(row.trace_id, []).append(row)
 
     def write(self) -> None:
         """Write it to the index."""
@@ -145,6 +166,7 @@ class Gathering:
         self._write_services(numbers)
         self._write_facts(numbers)
         self._write_jobs(numbers)
+        self._write_used(numbers)
         wording = Wording(index)
         for key, span_id, text in self._texts:
             if key in numbers:
@@ -221,6 +243,26 @@ class Gathering:
                 _MERGE_JOB, (job.job_id, number, job.name, job.planned, row.start, end)
             )
 
+    def _write_used(self, numbers: dict[bytes, int]) -> None:
+        """Add up what episodes that have not ended use; the others say it themselves."""
+        for key in _unended(self._store, list(self._by_agents)):
+            rows = self._by_agents[key]
+            use = NOTHING
+            for row in sorted(rows, key=lambda row: row.start):
+                use = use.plus(
+                    used_by(
+                        row.operation,
+                        row.model,
+                        row.phase,
+                        row.turn,
+                        row.status,
+                        row.body,
+                    )
+                )
+            start = min(row.start for row in rows)
+            both = sum_of(use.input_tokens, use.output_tokens)
+            self._index.execute(_MERGE_USED, (numbers[key], start, *use, both))
+
     def _service(self, source: int) -> str:
         if source not in self._services:
             self._services[source] = _service_of(self._store, source)
@@ -239,6 +281,15 @@ def _number(
             f"INSERT INTO {table} ({columns}) VALUES ({marks}) RETURNING id", values
         ).fetchone()
     return int(row[0])
+
+
+def _unended(store: sqlite3.Connection, keys: list[bytes]) -> list[bytes]:
+    marks = ",".join("?" * len(keys))
+    rows = store.execute(
+        f"SELECT trace_id FROM episodes WHERE trace_id IN ({marks}) AND end IS NULL",
+        keys,
+    )
+    return [key for (key,) in rows]
 
 
 def _told_by(row: SpanRow) -> Told:

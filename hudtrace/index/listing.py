@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from hudtrace.index.filters import Filter
 from hudtrace.index.running import running
 from hudtrace.store import queries
 from hudtrace.store.queries import Episode
+from hudtrace.store.so_far import Used
 
 #: What a list can be in the order of, and the column that it is.
 SORTS = {
@@ -134,7 +136,7 @@ def episodes(
         (*where.values, *behind.values, limit + 1, offset),
     ).fetchall()
     shown = found[:limit]
-    rows = queries.episodes_of(index.db, [row[2] for row in shown])
+    rows = _episodes(index.db, shown)
     more = len(found) > limit and bool(shown)
     following = cursors.written(f"episodes {sort}", *shown[-1][:2]) if more else None
     return Page(rows, total, capped, following)
@@ -179,6 +181,27 @@ def count(db: sqlite3.Connection, where: Condition) -> tuple[int, bool]:
         (*where.values, MOST_COUNTED + 1),
     ).fetchone()
     return min(found, MOST_COUNTED), found > MOST_COUNTED
+
+
+def _episodes(
+    db: sqlite3.Connection, shown: Sequence[tuple[int, Any, str]]
+) -> list[Episode]:
+    """Return the episodes, what those that have not ended use as the list has it."""
+    found = queries.episodes_of(db, [trace_id for _, _, trace_id in shown])
+    numbers = {trace_id: number for number, _, trace_id in shown}
+    return [
+        each
+        if each.end is not None
+        else queries.used(each, _use(db, numbers[each.trace_id]))
+        for each in found
+    ]
+
+
+def _use(db: sqlite3.Connection, number: int) -> Used:
+    row = db.execute(
+        f"SELECT {', '.join(Used._fields)} FROM listed WHERE trace = ?", (number,)
+    ).fetchone()
+    return Used(*row)
 
 
 def _behind(order: Order, cursor: str, sort: str) -> Condition:

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from hudtrace.messages import Message
 from hudtrace.store.decode import Decoded, DecodedEvent, DecodedLink, decode_span
+from hudtrace.store.so_far import Used, so_far
 from hudtrace.store.writers import Writer
 
 State = Literal["done", "running", "interrupted"]
@@ -23,7 +24,8 @@ class Episode(NamedTuple):
     """One row of the list of evals; times in unix ns, cost in US dollars.
 
     `reward` is the effective one, `first_reward` what the root says. `end` and
-    `outcome` are None while it runs or if it was interrupted.
+    `outcome` are None while it runs or if it was interrupted; what it has used is then
+    that of its ended spans.
     """
 
     trace_id: str
@@ -198,7 +200,7 @@ def episodes(
     found = [Episode(row[0].hex(), *row[1:]) for row in rows]
     if any(each.end is None for each in found):
         running = running_traces(db)
-        found = [_with_state(each, running) for each in found]
+        found = [_with_use(db, _with_state(each, running)) for each in found]
     return found
 
 
@@ -260,7 +262,9 @@ def episode(db: sqlite3.Connection, trace_id: str) -> Episode | None:
     if row is None:
         return None
     found = Episode(row[0].hex(), *row[1:])
-    return found if found.end is not None else _with_state(found, running_traces(db))
+    if found.end is not None:
+        return found
+    return _with_use(db, _with_state(found, running_traces(db)))
 
 
 def spans(db: sqlite3.Connection, trace_id: str) -> list[StoredSpan]:
@@ -412,6 +416,21 @@ def _with_state(episode: Episode, running: set[str]) -> Episode:
         return episode
     state: State = "running" if episode.trace_id in running else "interrupted"
     return episode._replace(state=state)
+
+
+def _with_use(db: sqlite3.Connection, episode: Episode) -> Episode:
+    """Add what it has used so far to an episode that has not ended."""
+    return (
+        episode
+        if episode.end is not None
+        else used(episode, so_far(db, episode.trace_id))
+    )
+
+
+def used(episode: Episode, use: Used) -> Episode:
+    """Return the episode with *use* where it does not say so itself."""
+    more = {k: v for k, v in use._asdict().items() if getattr(episode, k) is None}
+    return episode._replace(**more)
 
 
 def _tools(db: sqlite3.Connection, key: bytes | None) -> list[Any]:

@@ -207,7 +207,7 @@ def test_diff(ran: Ran) -> None:
         '            company: A "JM", B "JR"',
         "   turn 1 = lookup_ceo → Jay Ram",
         "   turn 2 ≠ text: [-JM-]{+JR+}",
-        "          ≠ text: [-JM-]{+JR+}",
+        "          ≠ answer: [-JM-]{+JR+}",
         "          ≠ reward: [-0-]{+1+} wanted JR, got [-JM-]{+JR+}",
         "",
         "reward 0 → 1   turns 2 = 2   tool calls 1 = 1   tool errors 0 = 0   "

@@ -19,6 +19,14 @@ from hudtrace.store.store import Store
 MINUTE = 60 * 10**9
 BEGIN = 1_800_000_000 * 10**9
 _OURS = SpanEncoder()
+_COUNTED_AT_THE_END = {
+    semconv.HUD_USAGE_INPUT,
+    semconv.HUD_USAGE_OUTPUT,
+    semconv.COST_TOTAL,
+    semconv.TURNS,
+    semconv.TOOL_CALLS,
+    semconv.TOOL_ERRORS,
+}
 
 
 def text(role: str, content: str) -> dict[str, Any]:
@@ -113,6 +121,8 @@ class Filled:
             semconv.SCENARIO: "scenario",
             **made.root,
         }
+        if not made.ended:  # nobody has counted yet
+            facts = {key: facts[key] for key in facts.keys() - _COUNTED_AT_THE_END}
         row = fold.episode_of(
             trace, root, None, "eval env:scenario", made.start,
             end if made.ended else None, facts,
@@ -200,10 +210,11 @@ class Filled:
         key = hashlib.blake2b(service.encode(), digest_size=16).digest()
         if key not in batch.sources:
             batch.sources[key] = Source(key, resource_of(service), b"", None)
+        own = operation in (semconv.OP_CHAT, semconv.OP_EXECUTE_TOOL)
         batch.spans.append(
             (
-                trace, span_id, parent, name, start, end, status, operation, model, None,
-                None, node, None, None, key, _OURS.attributes(dict(attributes)),
+                trace, span_id, parent, name, start, end, status, operation, model,
+                semconv.PHASE_AGENT if own else None, None, node, None, None, key, _OURS.attributes(dict(attributes)),
             )
         )  # fmt: skip
 
