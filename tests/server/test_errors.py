@@ -179,11 +179,23 @@ ROWS: dict[str, Row] = {
 }
 
 
+TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    429: "rate_limit_error",
+    500: "server_error",
+    502: "provider_error",
+    503: "server_error",
+    504: "timeout_error",
+}
+
+
 def check(answer: Any, status: int, code: str, param: str | None, said: str) -> Any:
     assert answer.status_code == status, answer.text
     body = answer.json()
     assert set(body["error"]) == {"message", "type", "code", "param"}
     assert (body["error"]["code"], body["error"]["param"]) == (code, param)
+    assert body["error"]["type"] == TYPES.get(status, "invalid_request_error")
     assert said in body["error"]["message"]
     return body
 

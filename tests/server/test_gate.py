@@ -10,6 +10,7 @@ from typing import Any
 import openai
 import pytest
 from server_kit import HUD, Serve
+from test_errors import check
 
 import hudtrace as hud
 from hudtrace.errors import ConfigurationError, MissingExtra
@@ -28,10 +29,11 @@ def test_a_key_is_asked_for_everywhere(serve: Serve) -> None:
     ):
         for path in PATHS:
             answer = server.get(path, headers=given)
-            assert answer.status_code == 401, path
-            assert answer.json()["error"]["code"] == "invalid_api_key"
+            check(answer, 401, "invalid_api_key", None, "Bearer <api_key>")
             assert answer.headers["www-authenticate"] == "Bearer"
-        assert server.post("/mcp", {}, headers=given).status_code == 401
+        for path in ("/mcp", "/mcp/env"):
+            assert server.post(path, {}, headers=given).status_code == 401
+        assert server.get("/mcp/env", headers=given).status_code == 401
     assert server.get("/health").json() == {"status": "ok"}
     assert server.get("/scenarios", headers={"authorization": "bearer right-key"})
     with openai.OpenAI(base_url=f"{server.origin}/v1", api_key="right-key") as client:
@@ -105,8 +107,9 @@ def test_a_body_that_is_too_large(serve: Serve) -> None:
         done = subprocess.run(command, input=body, capture_output=True, text=True)
         assert done.stdout.endswith("413"), done
         assert '"request_too_large"' in done.stdout
-    for path in ("/mcp", "/v1/lifecycle-tools/call"):
-        assert server.post(path, body).status_code == 413
+    for path in ("/mcp", "/mcp/env", "/v1/lifecycle-tools/call"):
+        answer = server.post(path, body)
+        check(answer, 413, "request_too_large", None, "4194304 bytes")
     assert not server.model.requests
 
 
