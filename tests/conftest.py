@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from hudtrace import runtime
 from hudtrace.environment import registry
 from hudtrace.store import queries
 from hudtrace.tracing.episode import open_episodes
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell's background jobs
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _PREFIXES = ("HUDTRACE_", "OTEL_", "OPENAI_", "ANTHROPIC_", "GOOGLE_", "GEMINI_")
 CEOS = {"hud": "Jay Ram", "openai": "Sam Altman", "anthropic": "Dario Amodei"}
@@ -40,7 +44,9 @@ def no_eval_left_open() -> Iterator[None]:
     yield
     if len(open_episodes):
         gc.collect()  # slow with every client's modules on the heap
-    assert len(open_episodes) == 0, "an eval was left open"
+    left = len(open_episodes)
+    open_episodes._open.clear()  # the next test is not to blame
+    assert left == 0, "an eval was left open"
 
 
 @pytest.fixture
