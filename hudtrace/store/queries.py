@@ -223,7 +223,10 @@ def outcomes(db: sqlite3.Connection) -> dict[str, int]:
 
 
 def episodes_of(db: sqlite3.Connection, trace_ids: Sequence[str]) -> list[Episode]:
-    """Return the episodes of *trace_ids*, in that order, without those that are gone."""
+    """Return the episodes of *trace_ids*, in that order, without those that are gone.
+
+    What those that have not ended use is for the caller to add, by `used`.
+    """
     rows = db.execute(
         f"{_SELECT_EPISODE} WHERE trace_id IN ({','.join('?' * len(trace_ids))})",
         [bytes.fromhex(trace_id) for trace_id in trace_ids],

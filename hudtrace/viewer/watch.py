@@ -171,8 +171,7 @@ def _sighting(db: sqlite3.Connection, changed: Iterable[bytes]) -> Sighting:
 
 
 def _state(db: sqlite3.Connection, trace_id: str) -> dict[str, Any]:
-    episode = queries.episode(db, trace_id)
-    if episode is not None:
+    for episode in queries.episodes_of(db, [trace_id]):
         return {
             "id": trace_id,
             "state": episode.state,

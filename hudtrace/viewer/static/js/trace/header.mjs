@@ -38,7 +38,7 @@ const labelOf = (head) => (head.verdicts ?? []).filter((v) => v.effective).at(-1
 function Figures({ head }) {
   const e = head.episode;
   const facts = e ? ofEpisode(e, head) : [["services", visible(head.services.join(", "))], ["spans", number(head.span_count)], ["errors", number(head.error_count)]];
-  const all = [...facts, ["took", duration(head.seconds)], ["started", clock(head.started), head.started && utc(head.started)]];
+  const all = [...facts, ["took", lasted(head)], ["started", clock(head.started), head.started && utc(head.started)]];
   return html`<div class="trace-figures">
     <div class="trace-facts" role="group" aria-label="Figures" tabindex="0">
       <dl>${all.map(([name, value, title]) => html`<div key=${name} title=${title}><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
@@ -49,6 +49,12 @@ function Figures({ head }) {
       <code title=${head.trace_id}>${shortId(head.trace_id)}</code><${CopyButton} text=${head.trace_id} label="Copy the trace id (Y)" what="Trace id copied" />
     </span>
   </div>`;
+}
+
+/** Of one that runs, until now. */
+function lasted(head) {
+  if (head.state !== "running" || !head.started) return duration(head.seconds);
+  return `${duration(Math.max(0, Date.now() / 1000 - Number(head.started) / 1e9))} so far`;
 }
 
 function ofEpisode(e, head) {
