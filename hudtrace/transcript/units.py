@@ -22,7 +22,7 @@ _BUDGET = 64 << 20  # characters of an episode that are, before it is only the f
 class Unit:
     """One thing that was said or done; `digest` stands for all of its text."""
 
-    what: str  # prompt | text | answer | reasoning | tool_call | result | reward | error
+    what: str  # prompt, text, answer, reasoning, tool_call, result, reward, error
     role: str
     name: str
     text: str
