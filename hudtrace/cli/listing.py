@@ -40,7 +40,7 @@ _JOBS = [
     "cost",
     "models",
 ]
-_TRACES = ["trace", "when", "service", "name", "spans", "errors", "took"]
+_TRACES = ["trace", "when", "service", "name", "state", "spans", "errors", "took"]
 _SHORT = 12  # digits of a trace id
 
 
@@ -95,11 +95,14 @@ def _newest(options: argparse.Namespace) -> int:
     job, outcome = options.job, options.outcome
     with opened(options.store) as db:
         found = queries.episodes(db, limit=options.limit, job=job, outcome=outcome)
+        total = queries.count_episodes(db, job=job, outcome=outcome)
         outcomes = {} if found else queries.outcomes(db)
     if not found:
         print(text.one_line(_nothing(outcomes, job, outcome)), file=sys.stderr)
         return 0
-    return _print_episodes(found, as_json=options.json)
+    _print_episodes(found, as_json=options.json)
+    _tell_of_more(len(found), total)
+    return 0
 
 
 def _list_episodes(options: argparse.Namespace, filter_: filters.Filter) -> int:
@@ -114,11 +117,15 @@ def _list_episodes(options: argparse.Namespace, filter_: filters.Filter) -> int:
         if not page.rows:
             print(_none_left(index, filter_), file=sys.stderr)
             return 0
-    more = page.total - len(page.rows)
     _print_episodes(page.rows, as_json=options.json)
-    if more > 0 and not options.json:
-        print(f"… and {more} more (-n {page.total})", file=sys.stderr)
+    _tell_of_more(len(page.rows), page.total)
     return 0
+
+
+def _tell_of_more(shown: int, total: int) -> None:
+    """Say on stderr, where it is in no program's way, what the limit has left out."""
+    if total > shown:
+        print(f"… and {total - shown} more (-n {total})", file=sys.stderr)
 
 
 def _none_left(index: Index, filter_: filters.Filter) -> str:
@@ -136,6 +143,7 @@ def _none_left(index: Index, filter_: filters.Filter) -> str:
 def _list_jobs(options: argparse.Namespace, filter_: filters.Filter) -> int:
     with indexed(options.store) as index:
         found = jobs.jobs(index, limit=options.limit, filter_=filter_).rows
+        total = jobs.count(index, filter_)
     if not found:
         print("no jobs" + _of(filter_), file=sys.stderr)
     elif options.json:
@@ -143,6 +151,7 @@ def _list_jobs(options: argparse.Namespace, filter_: filters.Filter) -> int:
             print(json.dumps(dataclasses.asdict(job)))
     else:
         print(text.table(_JOBS, [_job_row(job) for job in found], "llrlrrrrrl"))
+    _tell_of_more(len(found), total)
     return 0
 
 
@@ -150,13 +159,15 @@ def _list_traces(options: argparse.Namespace, filter_: filters.Filter) -> int:
     with indexed(options.store) as index:
         narrowed = filter_ if filter_.terms else None
         found = traces.traces(index, limit=options.limit, filter_=narrowed).rows
+        total = traces.count(index, narrowed)
     if not found:
         print("no traces" + _of(filter_), file=sys.stderr)
     elif options.json:
         for trace in found:
             print(json.dumps(trace._asdict()))
     else:
-        print(text.table(_TRACES, [_trace_row(trace) for trace in found], "llllrrr"))
+        print(text.table(_TRACES, [_trace_row(trace) for trace in found], "lllllrrr"))
+    _tell_of_more(len(found), total)
     return 0
 
 
@@ -242,6 +253,7 @@ def _trace_row(trace: TraceRow) -> tuple[str, ...]:
         text.clock(trace.start),
         text.shorten(trace.service or "-", 20),
         text.shorten(trace.name or "-", 44),
+        trace.state,
         text.number(trace.spans),
         text.number(trace.errors),
         text.duration(trace.seconds),

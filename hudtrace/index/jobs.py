@@ -16,6 +16,7 @@ from hudtrace.index.tasks import TaskView, mean, tasks
 from hudtrace.store.queries import State
 
 _MOST_TOOLS = 20
+_OF_EPISODE = "job_id IN (SELECT e.job_id FROM listed AS e WHERE {})"
 _ALL = (
     "SELECT job_id, min(start) AS began FROM ("
     "SELECT job_id, start FROM listed WHERE job_id IS NOT NULL "
@@ -96,9 +97,7 @@ def jobs(
     if cursor is not None:
         behind, values = "(began, job_id) < (?, ?)", cursors.read(cursor, "jobs", 2)
     alive = running(index.db)
-    where = all_of(
-        index, filter_, alive, "job_id IN (SELECT e.job_id FROM listed AS e WHERE {})"
-    )
+    where = all_of(index, filter_, alive, _OF_EPISODE)
     found = index.db.execute(
         f"SELECT job_id, began FROM ({_ALL}) WHERE {behind} AND {where.sql} "
         f"ORDER BY began DESC, job_id DESC LIMIT ?",
@@ -108,6 +107,15 @@ def jobs(
     more = len(found) > limit
     last = found[limit - 1] if more else None
     return Jobs(rows, cursors.written("jobs", last[1], last[0]) if last else None)
+
+
+def count(index: Index, filter_: Filter | None = None) -> int:
+    """Return how many jobs there are, with *filter_* of those that `jobs` returns."""
+    where = all_of(index, filter_, running(index.db), _OF_EPISODE)
+    (found,) = index.db.execute(
+        f"SELECT count(*) FROM ({_ALL}) WHERE {where.sql}", where.values
+    ).fetchone()
+    return int(found)
 
 
 def job(index: Index, job_id: str) -> JobView | None:

@@ -9,12 +9,15 @@ from hudtrace.index import Index, cursors
 from hudtrace.index.conditions import Condition, all_of
 from hudtrace.index.filters import Filter
 from hudtrace.index.running import running
+from hudtrace.store import queries
+from hudtrace.store.queries import State
 
 
 class TraceRow(NamedTuple):
     """One trace; times in unix ns, `end` None until a span of it has ended.
 
-    `name` and `service` are those of its root, or of its first span.
+    `name` and `service` are those of its root, even while that is open, or of its first
+    span. `state` is that of an episode: done, running, or interrupted.
     """
 
     trace_id: str
@@ -25,6 +28,7 @@ class TraceRow(NamedTuple):
     spans: int
     errors: int
     episode: bool
+    state: State = "done"
 
     @property
     def seconds(self) -> float | None:
@@ -47,9 +51,20 @@ class Traces:
     cursor: str | None
 
 
-COLUMNS = (
-    "lower(hex(t.trace_id)), t.service, t.name, t.start, t.end, t.spans, t.errors, "
-    "EXISTS (SELECT 1 FROM listed WHERE trace = t.id)"
+_NAME = (
+    "iif(t.named_at = -1, t.name, coalesce("
+    "(SELECT o.name FROM open_spans AS o WHERE o.trace_id = t.trace_id "
+    "AND o.parent_id IS NULL), "
+    "(SELECT 'eval ' || p.name FROM episodes AS p WHERE p.trace_id = t.trace_id), "
+    "t.name))"
+)
+_UNENDED = (
+    "EXISTS (SELECT 1 FROM open_spans AS o WHERE o.trace_id = t.trace_id) OR EXISTS "
+    "(SELECT 1 FROM episodes AS p WHERE p.trace_id = t.trace_id AND p.end IS NULL)"
+)
+_COLUMNS = (
+    f"lower(hex(t.trace_id)), t.service, {_NAME}, t.start, t.end, t.spans, t.errors, "
+    f"EXISTS (SELECT 1 FROM listed WHERE trace = t.id), {_UNENDED}"
 )
 
 
@@ -88,13 +103,24 @@ def traces(
         place = cursors.read(cursor, "traces", 2)
         where.append(Condition("(t.start, t.id) < (?, ?)", place))
     found = index.db.execute(
-        f"SELECT t.id, {COLUMNS} FROM traces AS t "
+        f"SELECT t.id, {_COLUMNS} FROM traces AS t "
         f"WHERE {' AND '.join(each.sql for each in where) or '1'} ORDER BY t.start DESC, t.id DESC LIMIT ?",
         (*(value for each in where for value in each.values), limit + 1),
     ).fetchall()
-    rows = [_row(row[1:]) for row in found[:limit]]
+    rows = _rows(index, [row[1:] for row in found[:limit]])
     last = found[limit - 1] if len(found) > limit else None
     return Traces(rows, cursors.written("traces", last[4], last[0]) if last else None)
+
+
+def count(index: Index, filter_: Filter | None = None) -> int:
+    """Return how many traces there are, with *filter_* of those that `traces` returns."""
+    where = Condition("1")
+    if filter_ is not None:
+        where = all_of(index, filter_, running(index.db), _OF_EPISODE)
+    (found,) = index.db.execute(
+        f"SELECT count(*) FROM traces AS t WHERE {where.sql}", where.values
+    ).fetchone()
+    return int(found)
 
 
 def _where(
@@ -136,9 +162,10 @@ def traces_of(index: Index, numbers: list[int]) -> dict[int, TraceRow]:
     """Return traces by the numbers that the index has given them."""
     marks = ",".join("?" * len(numbers))
     rows = index.db.execute(
-        f"SELECT t.id, {COLUMNS} FROM traces AS t WHERE t.id IN ({marks})", numbers
-    )
-    return {row[0]: _row(row[1:]) for row in rows}
+        f"SELECT t.id, {_COLUMNS} FROM traces AS t WHERE t.id IN ({marks})", numbers
+    ).fetchall()
+    found = _rows(index, [row[1:] for row in rows])
+    return {row[0]: trace for row, trace in zip(rows, found, strict=True)}
 
 
 def services(index: Index) -> list[str]:
@@ -166,6 +193,12 @@ def _operations_of(index: Index, name: str, service: str | None) -> list[int]:
     return [key for (key,) in rows]
 
 
-def _row(row: tuple[Any, ...]) -> TraceRow:
-    *columns, episode = row
-    return TraceRow._make((*columns, bool(episode)))
+def _rows(index: Index, rows: list[tuple[Any, ...]]) -> list[TraceRow]:
+    alive = queries.running_traces(index.db) if any(row[-1] for row in rows) else set()
+    found = []
+    for *columns, episode, unended in rows:
+        state: State = "done"
+        if unended:
+            state = "running" if columns[0] in alive else "interrupted"
+        found.append(TraceRow._make((*columns, bool(episode), state)))
+    return found

@@ -176,23 +176,7 @@ def episodes(
 
     For one that has none yet, *outcome* is its state: `running` or `interrupted`.
     """
-    filters = {"job_id": job, "model": model}
-    if outcome not in OPEN_STATES:
-        filters["outcome"] = outcome
-    where, values = _where(filters)
-    more: list[str] = []
-    if outcome in OPEN_STATES:
-        negated = "" if outcome == "running" else "NOT"
-        more.append(
-            f'"end" IS NULL AND lower(hex(trace_id)) {negated} IN '
-            f"(SELECT value FROM json_each(?))"
-        )
-        values.append(json.dumps(sorted(running_traces(db))))
-    if below is not None:
-        more.append("reward < ?")
-        values.append(below)
-    for condition in more:
-        where = f"{where} AND {condition}" if where else f"WHERE {condition}"
+    where, values = _narrowed(db, job, outcome, model, below)
     rows = db.execute(
         f"{_SELECT_EPISODE} {where} ORDER BY start DESC LIMIT ?",
         (*values, limit),
@@ -202,6 +186,15 @@ def episodes(
         running = running_traces(db)
         found = [_with_use(db, _with_state(each, running)) for each in found]
     return found
+
+
+def count_episodes(
+    db: sqlite3.Connection, *, job: str | None = None, outcome: str | None = None
+) -> int:
+    """Return how many episodes there are of those that `episodes` returns."""
+    where, values = _narrowed(db, job, outcome)
+    (found,) = db.execute(f"SELECT count(*) FROM episodes {where}", values).fetchone()
+    return int(found)
 
 
 def outcomes(db: sqlite3.Connection) -> dict[str, int]:
@@ -412,6 +405,33 @@ def running_traces(db: sqlite3.Connection) -> set[str]:
         (*alive, time.time_ns() - JUST_BEGUN_NS),
     )
     return {trace_id.hex() for (trace_id,) in rows}
+
+
+def _narrowed(
+    db: sqlite3.Connection,
+    job: str | None,
+    outcome: str | None,
+    model: str | None = None,
+    below: float | None = None,
+) -> tuple[str, list[Any]]:
+    filters = {"job_id": job, "model": model}
+    if outcome not in OPEN_STATES:
+        filters["outcome"] = outcome
+    where, values = _where(filters)
+    more: list[str] = []
+    if outcome in OPEN_STATES:
+        negated = "" if outcome == "running" else "NOT"
+        more.append(
+            f'"end" IS NULL AND lower(hex(trace_id)) {negated} IN '
+            f"(SELECT value FROM json_each(?))"
+        )
+        values.append(json.dumps(sorted(running_traces(db))))
+    if below is not None:
+        more.append("reward < ?")
+        values.append(below)
+    for condition in more:
+        where = f"{where} AND {condition}" if where else f"WHERE {condition}"
+    return where, values
 
 
 def _with_state(episode: Episode, running: set[str]) -> Episode:

@@ -139,3 +139,18 @@ def test_nothing_is_found(store: Path) -> None:
     _, err = hudtrace("search", "?!", store=store, code=2)
     assert "no letters or digits" in err
     hudtrace("search", "x", "--scope", "all over", store=store, code=2)
+
+
+@pytest.mark.parametrize("what", ["episodes", "jobs", "traces"])
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_lists_say_what_the_limit_leaves_out(
+    what: str, form: list[str], tmp_path: Path
+) -> None:
+    """How many more there are is on stderr; stdout has as many lines as were asked for."""
+    filled = Filled(tmp_path / "t.db")
+    filled.add([Made({semconv.JOB_ID: f"j{number}"}) for number in range(5)])
+    filled.store.close()
+    out, err = hudtrace("ls", what, "-n", "2", *form, store=filled.path)
+    assert len(out.splitlines()) == 2 + (not form)
+    assert err == "… and 3 more (-n 5)\n"
+    assert hudtrace("ls", what, "-n", "5", *form, store=filled.path)[1] == ""

@@ -10,7 +10,7 @@ from made_stores import Call, Filled, Made, text
 from openai import AsyncOpenAI
 
 import hudtrace as hud
-from hudtrace.index import Index, filters, jobs, listing, open_index
+from hudtrace.index import Index, filters, jobs, listing, open_index, traces
 from hudtrace.index.facets import facets
 from hudtrace.store import queries
 from hudtrace.store.queries import Episode
@@ -126,3 +126,17 @@ def test_what_is_read_twice_counts_once(tmp_path: Path, ended: bool) -> None:
         path.unlink()
     assert found[0] == found[1]
     assert found[0]["tool_calls"] == (None if ended else 3)
+
+
+def test_a_trace_has_the_name_and_the_state_of_its_episode(tmp_path: Path) -> None:
+    """An episode that was cut off is no trace of the tool that it called first."""
+    filled = Filled(tmp_path / "store.db")
+    filled.add([Made(calls=[Call("look")], ended=ended) for ended in (True, False)])
+    with open_index(filled.path) as index:
+        index.catch_up()
+        rows = traces.traces(index).rows
+        assert traces.count(index) == 2
+    assert {(row.name, row.state) for row in rows} == {
+        ("eval env:scenario", "done"),
+        ("eval env:scenario", "interrupted"),
+    }

@@ -52,6 +52,7 @@ def trace_data(row: TraceRow) -> Json:
         "spans": row.spans,
         "errors": row.errors,
         "episode": row.episode,
+        "state": row.state,
     }
 
 
