@@ -13,6 +13,7 @@ from hudtrace import semconv, settings
 from hudtrace.backends import Backend, find_backends
 from hudtrace.notices import internal_error, notify_once
 from hudtrace.settings import Content, Settings
+from hudtrace.store.viewers import viewer_of
 from hudtrace.tracing.provider import (
     HandOver,
     join_global_provider,
@@ -26,11 +27,19 @@ if TYPE_CHECKING:
     from hudtrace.delivery.pipeline import Pipeline
     from hudtrace.delivery.processor import ForeignSpans
 
-DEFAULT_TRACE_URL = "http://127.0.0.1:7680/trace/{trace_id}"
+_VIEWER = "http://127.0.0.1:7680"
 
 _runtime: Runtime | None = None
 _foreign: ForeignSpans | None = None
 _lock = threading.RLock()
+
+
+def viewer_trace_url(store: Path | None) -> str:
+    """Return the template of addresses in the viewer of *store*.
+
+    It is the one that runs, else that on the port which it has if nobody says another.
+    """
+    return f"{viewer_of(store) or _VIEWER}/trace/{{trace_id}}"
 
 
 class Runtime:
@@ -50,9 +59,8 @@ class Runtime:
     def trace_url(self, trace_id: str, span_id: str) -> str:
         """Return where a trace can be opened; hex ids."""
         urls = (backend.trace_url() for backend in self.backends)
-        template = self.settings.trace_url or next(
-            filter(None, urls), DEFAULT_TRACE_URL
-        )
+        template = self.settings.trace_url or next(filter(None, urls), None)
+        template = template or viewer_trace_url(self.settings.store)
         return template.replace("{trace_id}", trace_id).replace("{span_id}", span_id)
 
     def report(self, trace_id: str) -> DeliveryReport:

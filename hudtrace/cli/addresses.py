@@ -8,13 +8,14 @@ import socket
 import sqlite3
 import sys
 import webbrowser
+from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from hudtrace import settings
 from hudtrace.cli import text
 from hudtrace.cli.reading import find, find_job, find_span, opened
 from hudtrace.errors import ConfigurationError
-from hudtrace.runtime import DEFAULT_TRACE_URL
+from hudtrace.runtime import viewer_trace_url
 from hudtrace.store import queries
 
 _JAEGER = "http://127.0.0.1:16686/trace/{trace_id}?uiFind={span_id}"
@@ -46,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the address, and open it if the command says so; return the exit code."""
     viewer = getattr(options, "viewer", "view")
     with opened(options.store) as db:
-        url = _address(db, options.trace, options.span, viewer)
+        url = _address(db, options.trace, options.span, viewer, options.store)
     print(text.one_line(url))
     if options.command == "url":
         return 0
@@ -63,9 +64,10 @@ def run(options: argparse.Namespace) -> int:
 
 def where_to_look(trace_id: str) -> str:
     """Return where the trace can be opened, and how, if nothing answers there."""
-    template = settings.load().trace_url or DEFAULT_TRACE_URL
+    chosen = settings.load()
+    template = chosen.trace_url or viewer_trace_url(chosen.store)
     url = template.replace("{trace_id}", trace_id).replace("{span_id}", "")
-    if template == DEFAULT_TRACE_URL and not answers(url):
+    if chosen.trace_url is None and not answers(url):
         return (
             f"trace  {url}\n       (nothing listens there yet: {text.command('view')})"
         )
@@ -84,14 +86,19 @@ def answers(url: str) -> bool:
         return False
 
 
-def _address(db: sqlite3.Connection, wanted: str, span: str | None, viewer: str) -> str:
+def _address(
+    db: sqlite3.Connection,
+    wanted: str,
+    span: str | None,
+    viewer: str,
+    store: str | None,
+) -> str:
     known = wanted != "last" and not queries.find_traces(db, wanted, 1)
     job = find_job(db, wanted) if known and wanted else None
     if job is not None:
         if viewer != "view" or span is not None:
             raise ConfigurationError(f"{job} is a job: only 'view' has a page of it")
-        home = settings.load().trace_url or DEFAULT_TRACE_URL
-        address = urlsplit(home)
+        address = urlsplit(_template(store))
         return f"{address.scheme}://{address.netloc}/job/{quote(job, safe='')}"
     trace_id = find(db, wanted)
     span_id = None if span is None else find_span(db, trace_id, span).span_id
@@ -101,11 +108,17 @@ def _address(db: sqlite3.Connection, wanted: str, span: str | None, viewer: str)
         return _filled(
             _JAEGER if span_id else _JAEGER.partition("?")[0], trace_id, span_id
         )
-    template = settings.load().trace_url or DEFAULT_TRACE_URL
+    template = _template(store)
     if span_id and "{span_id}" not in template:
         joined = "&" if "?" in template else "?"
         template = f"{template}{joined}span={{span_id}}"
     return _filled(template, trace_id, span_id)
+
+
+def _template(store: str | None) -> str:
+    chosen = settings.load()
+    path = Path(store).expanduser().absolute() if store else chosen.store
+    return chosen.trace_url or viewer_trace_url(path)
 
 
 def _filled(template: str, trace_id: str, span_id: str | None) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import uvicorn
 
 from hudtrace.errors import ConfigurationError
+from hudtrace.store import viewers
 from hudtrace.viewer.app import create_app
 from hudtrace.viewer.desk import Viewer
 from hudtrace.viewer.options import ViewOptions
@@ -40,6 +41,7 @@ def run(options: ViewOptions, told: Callable[[Viewer], None]) -> None:
     try:
         _Server(config, viewer, told).run(sockets=listening)
     finally:
+        viewers.withdraw(options.store)
         viewer.readers.close()
         for each in listening:
             each.close()
@@ -90,6 +92,7 @@ class _Server(uvicorn.Server):
         """Listen, and say so."""
         await super().startup(sockets)
         if not self.should_exit:
+            viewers.announce(self._viewer.options.store, self._viewer.url)
             self._told(self._viewer)
 
     async def shutdown(self, sockets: Any = None) -> None:

@@ -15,6 +15,7 @@ import pytest
 from viewer_kit import API, Events, python, until, viewing
 
 from hudtrace.cli import main
+from hudtrace.runtime import viewer_trace_url
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 
@@ -187,3 +188,23 @@ def request(number: int) -> object:
     }
     data = {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
     return data
+
+
+def test_addresses_follow_the_viewer(tmp_path: Path) -> None:
+    """On whichever port it runs, URLs of its store lead there, until it ends or dies."""
+    store = tmp_path / "t.db"
+    usual = "http://127.0.0.1:7680/trace/{trace_id}"
+    assert viewer_trace_url(store) == usual
+    with viewing(store) as running:
+        assert viewer_trace_url(store) == f"{running.url}trace/{{trace_id}}"
+        assert viewer_trace_url(tmp_path / "other.db") == usual
+        running.send_signal(signal.SIGINT)
+        running.communicate(timeout=20)
+        assert [file.name for file in tmp_path.glob("*viewer*")] == []
+    with viewing(store) as running:
+        running.kill()
+        running.communicate(timeout=20)
+    assert viewer_trace_url(store) == usual
+    (left,) = tmp_path.glob("*viewer*")
+    left.write_text("[]")
+    assert viewer_trace_url(store) == usual
