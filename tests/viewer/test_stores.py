@@ -11,8 +11,10 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
-from viewer_kit import Events, Served, python, until
+from made_stores import Call, Filled, Made
+from viewer_kit import API, Events, Served, python, until, viewing
 
 from hudtrace.viewer.problems import Problem
 
@@ -152,3 +154,23 @@ def test_what_waits_to_be_sent(tmp_path: Path, view: View) -> None:
         assert str(port) in waiting["label"]
         assert waiting["waiting"] == delivery["stored"] == row["span_count"]
         assert waiting["set_aside"] == 0
+
+
+def test_the_log_of_a_store_is_bounded_while_it_is_looked_at(tmp_path: Path) -> None:
+    """Whoever reads is done now and then, so SQLite begins its log anew."""
+    filled = Filled(tmp_path / "t.db")
+    filled.store._db.execute("PRAGMA wal_autocheckpoint = 50")
+    log, largest, said = tmp_path / "t.db-wal", 0, 12_000
+    with viewing(filled.path) as running, httpx.Client() as client:
+        for number in range(600):
+            filled.add([Made(calls=[Call("look", result=f"{number} " * said)])])
+            largest = max(largest, log.stat().st_size)
+            if number % 20 == 0:
+                for page in ("episodes", "traces", "jobs"):
+                    client.get(f"{running.url.rstrip('/')}{API}/{page}", timeout=30)
+        busy, *_ = filled.store._db.execute(
+            "PRAGMA wal_checkpoint(TRUNCATE)"
+        ).fetchone()
+    assert (busy, log.stat().st_size) == (0, 0)
+    assert largest < filled.path.stat().st_size / 2
+    filled.store.close()
