@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hudtrace.index import Index
 from hudtrace.index.chosen import chosen
 from hudtrace.index.conditions import ERROR, condition
 from hudtrace.index.filters import Filter
 from hudtrace.index.running import running
+from hudtrace.store import queries
 
 _MOST_VALUES = 50
 _LABELS = {
@@ -39,12 +40,13 @@ class Facet:
     """The values of one field, the most frequent first.
 
     Each has a count, of at most the newest 10,000 episodes; if there are more, the
-    count is capped.
+    count is capped. `labels` says in words what ids stand for.
     """
 
     key: str
     label: str
     values: list[tuple[str, int, bool]]
+    labels: dict[str, str] = field(default_factory=dict)
 
 
 def facets(index: Index, filter_: Filter) -> list[Facet]:
@@ -81,7 +83,35 @@ def _facet(
             (_MOST_VALUES,),
         ).fetchall()
     values = [(value, many, capped) for value, many in rows]
-    return Facet(key, _LABELS[key], values)
+    name = _NAMES.get(key)
+    labels = name(db, [value for value, _ in rows]) if name else {}
+    return Facet(key, _LABELS[key], values, labels)
+
+
+def _tasks(db: sqlite3.Connection, ids: Sequence[str]) -> dict[str, str]:
+    """Return what is run in each task, by an episode of it."""
+    marks = ",".join("?" * len(ids))
+    rows = db.execute(
+        f"SELECT lower(hex(t.trace_id)) FROM (SELECT max(e.trace) AS one "
+        f"FROM temp.chosen AS c CROSS JOIN listed AS e ON e.trace = c.trace "
+        f"WHERE e.task_id IN ({marks}) GROUP BY e.task_id) "
+        "JOIN traces AS t ON t.id = one",
+        ids,
+    )
+    some = queries.episodes_of(db, [trace_id for (trace_id,) in rows])
+    return {each.task_id: each.label for each in some if each.task_id is not None}
+
+
+def _jobs(db: sqlite3.Connection, ids: Sequence[str]) -> dict[str, str]:
+    marks = ",".join("?" * len(ids))
+    rows = db.execute(
+        f"SELECT job_id, name FROM jobs WHERE job_id IN ({marks}) AND name IS NOT NULL",
+        ids,
+    )
+    return dict(rows.fetchall())
+
+
+_NAMES = {"task": _tasks, "job": _jobs}
 
 
 def _facts(db: sqlite3.Connection, kind: str) -> list[tuple[str, int]]:

@@ -118,6 +118,14 @@ def count(index: Index, filter_: Filter | None = None) -> int:
     return int(found)
 
 
+def name_of(index: Index, job_id: str) -> str | None:
+    """Return what a job is called, None if it is not known."""
+    row = index.db.execute(
+        "SELECT name FROM jobs WHERE job_id = ?", (job_id,)
+    ).fetchone()
+    return None if row is None else row[0]
+
+
 def job(index: Index, job_id: str) -> JobView | None:
     """Return everything about one job, None if there is none of that id."""
     row = index.db.execute(

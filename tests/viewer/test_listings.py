@@ -122,6 +122,19 @@ def test_an_episode_is_listed_once_it_is_told(tmp_path: Path, view: View) -> Non
         assert row["trace_id"] == running.trace
 
 
+def test_ids_have_names(viewer: Served, ids: dict[str, str]) -> None:
+    """Tasks and jobs are said in words too: where lists are narrowed, and of an episode."""
+    facets = {facet["key"]: facet for facet in viewer.api("/facets")["facets"]}
+    assert [value["label"] for value in facets["job"]["values"]] == ["shopper"]
+    for value in facets["task"]["values"]:
+        rows = viewer.api("/episodes", q=value["q"])["rows"]
+        assert value["label"] in {row["label"] for row in rows}
+    assert {value["label"] for value in facets["env"]["values"]} == {None}
+    row = viewer.api("/episodes", q=f"job:{ids['job']}")["rows"][0]
+    job = viewer.api(f"/trace/{row['trace_id']}")["job"]
+    assert (job["id"], job["name"]) == (ids["job"], "shopper")
+
+
 def test_jobs(viewer: Served, ids: dict[str, str]) -> None:
     """How each went; with one, its tasks and repeats, and what made the difference."""
     (row,) = viewer.api("/jobs")["rows"]

@@ -57,6 +57,7 @@ def facets(desk: Desk, q: str) -> Json:
                 "values": [
                     {
                         "value": value,
+                        "label": facet.labels.get(value),
                         "count": count,
                         "capped": capped,
                         "q": filter_.adding(facet.key, value),

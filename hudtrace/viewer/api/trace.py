@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from hudtrace import semconv
+from hudtrace.index import jobs
 from hudtrace.store import queries
 from hudtrace.store.queries import StoredSpan
 from hudtrace.transcript.foreign import OPERATIONS
@@ -60,7 +61,7 @@ def head(desk: Desk, trace_id: str) -> Json:
         **_about(root),
         "error": _error(db, trace_id, root),
         **_said(desk, trace_id, figures.stored),
-        "job": _job(db, episode),
+        "job": _job(desk, episode),
         "links": desk.viewer.links.of(trace_id, root.span_id if root else ""),
         "delivery": delivery(desk, trace_id, figures.stored),
         "orphans": _orphans(db, trace_id),
@@ -184,12 +185,12 @@ def _services(db: sqlite3.Connection, trace_id: str) -> list[str]:
     return sorted({service(resource) for (resource,) in rows})
 
 
-def _job(db: sqlite3.Connection, episode: queries.Episode | None) -> Json | None:
+def _job(desk: Desk, episode: queries.Episode | None) -> Json | None:
     if episode is None or episode.job_id is None:
         return None
     return {
         "id": episode.job_id,
-        "name": episode.job_id,
+        "name": jobs.name_of(desk.index, episode.job_id) or episode.job_id,
         "url": addresses.job(episode.job_id),
     }
 
