@@ -103,6 +103,8 @@ class Items:
         row = self._tools.span_of(call, key)
         if row is not None:
             made |= _done(row)
+            if row.status == 2:  # what the model was told may not say what it was
+                made["raised"] = self._error(row, self._detail(row.span_id))
         answer = answers.get(key)
         if answer is not None:
             where = self._source.href(answer.message)

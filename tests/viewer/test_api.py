@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from viewer_kit import API, Served
+from viewer_kit import API, Served, python
 
 from hudtrace.store.store import bytes_on_disk
 
@@ -357,3 +357,42 @@ def any_value(value: Any) -> dict[str, Any]:
     if isinstance(value, float):
         return {"doubleValue": "NaN"}
     return {"stringValue": value}
+
+
+def test_a_failed_tool_says_what_was_raised(
+    tmp_path: Path, view: Callable[..., Served]
+) -> None:
+    """The block of the call has the error itself, not only what the model was told."""
+    store = tmp_path / "t.db"
+    script = """
+import asyncio, hudtrace as hud
+from hudtrace.testing import ScriptedModel, call, say
+from openai import AsyncOpenAI
+env = hud.Environment("e")
+@env.tool()
+def broken() -> str:
+    raise KeyError("the third drawer")
+@env.scenario("s")
+async def s():
+    yield "Go."
+    yield 1.0
+async def main():
+    with ScriptedModel([call(("broken", {})), say("no")]) as model:
+        async with AsyncOpenAI(base_url=model.url, api_key="k") as client:
+            result = await hud.run_scenario_chat(client=client, model="m", task=s())
+    print(result.trace_id)
+asyncio.run(main())
+"""
+    with python(store, "-c", script) as ran:
+        trace = ran.communicate(timeout=60)[0].strip()
+    items = view(store).api(f"/trace/{trace}/messages")["items"]
+    (part,) = [
+        part
+        for item in items
+        for message in item.get("new", ())
+        for part in message["parts"]
+        if "raised" in part
+    ]
+    assert part["raised"]["type"] == "KeyError"
+    assert "the third drawer" in str(part["raised"]["message"])
+    assert "the third drawer" not in str(part["result"])
