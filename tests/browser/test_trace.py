@@ -144,6 +144,7 @@ def test_a_tool_call_and_its_result_are_one_block(go: Any) -> None:
     expect(first.locator(".result")).to_have_text("Jay Ram")
     expect(second.locator(".args")).to_contain_text("command:\n  wc -l *\n  ls")
     expect(second).to_contain_text("failed")
+    expect(second.get_by_role("group", name="error")).to_contain_text("the tool failed")
     expect(page.locator(".outline-row.failed")).to_contain_text("broken")
 
 

@@ -36,7 +36,7 @@ function Value({ facet, entry, most, q, onChange }) {
   return html`<li>
     <button type="button" aria-pressed=${on} onClick=${() => onChange(toggled(q, facet.key, value), { push: true })} title=${visible(value)}>
       <span class="share" style=${{ width: `${(entry.count / most) * 100}%` }}></span>
-      <span class="cut">${visible(value)}</span><small>${number(entry.count)}${entry.capped ? "+" : ""}</small>
+      <span class="cut">${visible(entry.label ?? value)}</span><small>${number(entry.count)}${entry.capped ? "+" : ""}</small>
     </button>
   </li>`;
 }

@@ -1,6 +1,6 @@
 /** Every trace, of evals and of anything else that sends its spans here. */
 
-import { Empty, Icon, Problem, Spinner } from "../bits.mjs";
+import { Empty, Icon, Problem, Spinner, StatusIcon } from "../bits.mjs";
 import { ago, clock, count, duration, number, shortId, utc, visible } from "../format.mjs";
 import { html, useEffect, useRef, useState } from "../html.mjs";
 import { useKeys } from "../keys.mjs";
@@ -23,7 +23,7 @@ const COLUMNS = [
 
 function cells(trace) {
   const failed = trace.errors > 0;
-  return html`<span role="gridcell" class=${failed ? "bad" : "mut"}><${Icon} name=${failed ? "error" : "ok"} /><span class="sr">${failed ? "with errors" : "without errors"}</span></span>
+  return html`<span role="gridcell"><${Mark} trace=${trace} /></span>
     <span role="gridcell" class="name"><a class="stretched" tabindex="-1" href=${`/trace/${trace.trace_id}`}><b>${visible(trace.name) || "(its root has not been received)"}</b></a>${trace.episode && html`<span class="tag">episode</span>`}</span>
     <span role="gridcell" class="mut">${visible(trace.service ?? "–")}</span>
     <span role="gridcell" class="mut mono">${shortId(trace.trace_id)}</span>
@@ -33,9 +33,16 @@ function cells(trace) {
     <span role="gridcell" class="num mut" title=${`${clock(trace.started)} · ${utc(trace.started)}`}>${ago(trace.started)}</span>`;
 }
 
+/** What there is to see of a trace first: that it runs, was cut off, or has errors. */
+function Mark({ trace }) {
+  if (trace.state !== "done") return html`<${StatusIcon} state=${trace.state} />`;
+  const failed = trace.errors > 0;
+  return html`<span class=${failed ? "bad" : "mut"}><${Icon} name=${failed ? "error" : "ok"} /><span class="sr">${failed ? "with errors" : "without errors"}</span></span>`;
+}
+
 function lines(trace) {
   return html`<${TwoLines}
-    first=${html`<span class=${trace.errors > 0 ? "bad" : "mut"}><${Icon} name=${trace.errors > 0 ? "error" : "ok"} /><span class="sr">${trace.errors > 0 ? "with errors" : "without errors"}</span></span><a class="stretched cut" tabindex="-1" href=${`/trace/${trace.trace_id}`}><b>${visible(trace.name) || "(its root has not been received)"}</b></a>`}
+    first=${html`<${Mark} trace=${trace} /><a class="stretched cut" tabindex="-1" href=${`/trace/${trace.trace_id}`}><b>${visible(trace.name) || "(its root has not been received)"}</b></a>`}
     second=${[visible(trace.service), count(trace.spans, "span"), duration(trace.seconds), trace.episode && "episode"].filter(Boolean).join(" · ")} last=${html`<span title=${utc(trace.started)}>${ago(trace.started)}</span>`} />`;
 }
 

@@ -4,6 +4,7 @@ import { get } from "../api.mjs";
 import { CopyButton, Problem, RewardChip } from "../bits.mjs";
 import { cost, count, durationNs, number, tokens, utc, visible } from "../format.mjs";
 import { html, memo, useContext, useState } from "../html.mjs";
+import { Failure } from "./failure.mjs";
 import { Part, ReadMark, Said, Shared, ToolCall, isIn } from "./parts.mjs";
 import { messageText, textsOf } from "./words.mjs";
 
@@ -142,14 +143,4 @@ function Reward({ item }) {
         ${read.length > 12 && html`<span class="mut"> and ${read.length - 12} more</span>`}</p>`}
     </div>
   </article>`;
-}
-
-/** An error with its traceback. */
-export function Failure({ error, open = true }) {
-  return html`<div class="failure" data-span=${error.span_id ?? null} role="group" aria-label="error">
-    <p class="said"><b>${visible(error.type)}</b>${error.message ? `: ${visible(error.message)}` : ""}</p>
-    ${error.stacktrace && html`<details open=${open}><summary>Traceback</summary>
-      <div class="said code" tabindex="0">${visible(error.stacktrace)}</div>
-      <${CopyButton} text=${error.stacktrace} label="Copy the traceback" /></details>`}
-  </div>`;
 }

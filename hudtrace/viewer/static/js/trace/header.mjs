@@ -5,7 +5,7 @@ import { CopyButton, RewardChip, StatusIcon } from "../bits.mjs";
 import { clock, cost, costReason, count, duration, number, shortId, tokens, utc, visible } from "../format.mjs";
 import { html } from "../html.mjs";
 import { navigate } from "../router.mjs";
-import { Failure } from "./blocks.mjs";
+import { Failure } from "./failure.mjs";
 import { lazy } from "./lazy.mjs";
 import { Menu } from "./menu.mjs";
 import { Why, whyNone } from "./why.mjs";

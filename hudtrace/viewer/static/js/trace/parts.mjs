@@ -3,6 +3,7 @@
 import { CopyButton, Markdown } from "../bits.mjs";
 import { bytes, durationNs, number, visible } from "../format.mjs";
 import { createContext, html, useContext, useState } from "../html.mjs";
+import { Failure } from "./failure.mjs";
 import { isCut, wholeOf } from "./whole.mjs";
 import { argumentsText, inline, parsed, pretty, uncut, wordsOf } from "./words.mjs";
 
@@ -100,6 +101,7 @@ export function ToolCall({ part }) {
     ${line === null && html`<div class="said code args">${visible(argumentsText(given))}</div>`}
     ${part.href && html`<p class="pending"><a href=${part.href} target="_blank" rel="noopener noreferrer">All of it, as JSON</a></p>`}
     ${part.result ? html`<${Result} parts=${part.result.parts} n=${part.result.n} />` : html`<p class="mut pending">${unanswered(part, state)}</p>`}
+    ${part.raised && html`<${Failure} error=${part.raised} open=${false} />`}
   </div>`;
 }
 
