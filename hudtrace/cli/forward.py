@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import re
@@ -113,7 +114,9 @@ def _send(path: Path, db: outbox.Connection, backend: Backend, timeout: float) -
     aside = outbox.count_set_aside(db, backend.key)
     forwarder = Forwarder(
         backend,
-        lambda destination: outbox.Outbox(connect(path), destination),
+        lambda destination: outbox.Outbox(
+            functools.partial(connect, path), destination
+        ),
         _WRITER,
         content=sends_content(backend, settings.load().content),
     )

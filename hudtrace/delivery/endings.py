@@ -33,8 +33,8 @@ def _close_all() -> None:
 
 
 def _after_fork() -> None:
-    # The child leaves the parent's spans and connection to the parent. The
-    # connection object is kept: closing it would touch the parent's file locks.
+    # The child leaves the parent's spans to the parent. Where files could not be closed
+    # before the fork, the connection is kept: closing it would touch its locks.
     for pipeline in list(_pipelines):
         _inherited.append(pipeline._store)
         pipeline.start_afresh()

@@ -182,7 +182,7 @@ class Forwarder:
         if not outbox.hold(self._writer, LEASE_SECONDS):
             return POLL_SECONDS
         try:
-            packer = Packer(outbox.connection, self.backend, content=self._content)
+            packer = Packer(outbox, self.backend, content=self._content)
             while waiting := outbox.next(_READ_AT_ONCE):
                 packed = packer.pack(waiting)
                 outbox.hold(self._writer, LEASE_SECONDS)

@@ -7,7 +7,6 @@ or replaces a single one such as the name.
 from __future__ import annotations
 
 import functools
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ from hudtrace import semconv
 from hudtrace.backends import Adaptation, Backend, Parcel
 from hudtrace.delivery import otlp
 from hudtrace.store.decode import decode_attributes
-from hudtrace.store.outbox import Outgoing, Segment
+from hudtrace.store.outbox import Outbox, Outgoing, Segment
 from hudtrace.store.queries import message_chain
 
 #: A request stays below the 4 MiB that gRPC servers take unless told otherwise.
@@ -32,18 +31,23 @@ class Packed(NamedTuple):
 
 
 class Packer:
-    """Packs spans for one backend, by their content policy and its adaptations."""
+    """Packs spans for one backend, by their content policy and its adaptations.
 
-    def __init__(
-        self, db: sqlite3.Connection, backend: Backend, *, content: bool
-    ) -> None:
-        self._db = db
+    It reads from the outbox's connection, whose guard is held meanwhile.
+    """
+
+    def __init__(self, outbox: Outbox, backend: Backend, *, content: bool) -> None:
+        self._outbox = outbox
         self._backend = backend
         self._content = content
         self._sources: dict[int, tuple[bytes, bytes, str | None]] = {}
 
     def pack(self, waiting: Iterable[tuple[Segment, Outgoing]]) -> list[Packed]:
         """Return as many spans as fit into one request; one always does."""
+        with self._outbox.guard:
+            return self._pack(waiting)
+
+    def _pack(self, waiting: Iterable[tuple[Segment, Outgoing]]) -> list[Packed]:
         packed: list[Packed] = []
         size = 0
         for segment, span in waiting:
@@ -61,7 +65,8 @@ class Packer:
             by_source.setdefault(each.span.source, []).append(each.body)
         requests = []
         for source, bodies in by_source.items():
-            resource, scope, url = self._source(source)
+            with self._outbox.guard:
+                resource, scope, url = self._source(source)
             requests.append(otlp.encode_request(resource, [(scope, url, bodies)]))
         return Parcel(b"".join(requests), len(spans))
 
@@ -79,7 +84,7 @@ class Packer:
         return b"".join(pieces)
 
     def _conversation(self, node: bytes, replies: int) -> list[bytes]:
-        bodies = message_chain(self._db, node)
+        bodies = message_chain(self._outbox.connection, node)
         split = len(bodies) - replies
         return [
             otlp.string_attribute(key, b"[" + b",".join(some) + b"]")
@@ -91,7 +96,9 @@ class Packer:
         ]
 
     def _tools(self, key: bytes) -> list[bytes]:
-        row = self._db.execute("SELECT body FROM messages WHERE hash = ?", (key,))
+        row = self._outbox.connection.execute(
+            "SELECT body FROM messages WHERE hash = ?", (key,)
+        )
         found = row.fetchone()
         if found is None:
             return []
@@ -100,7 +107,7 @@ class Packer:
     def _source(self, key: int) -> tuple[bytes, bytes, str | None]:
         found = self._sources.get(key)
         if found is None:
-            found = self._db.execute(
+            found = self._outbox.connection.execute(
                 "SELECT resource, scope, schema_url FROM sources WHERE id = ?",
                 (key,),
             ).fetchone()

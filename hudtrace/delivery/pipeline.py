@@ -26,6 +26,7 @@ from hudtrace.delivery.readable import as_readable
 from hudtrace.errors import ConfigurationError
 from hudtrace.notices import internal_error, notify_once
 from hudtrace.settings import Settings
+from hudtrace.store.forks import in_use
 from hudtrace.store.rows import Batch
 from hudtrace.store.store import Store, read_only
 from hudtrace.store.writers import Writer
@@ -154,9 +155,10 @@ class Pipeline:
                 yield store.reader()
         else:
             there = path is not None and path.exists()
-            db = read_only(path) if there and path else Store(None).reader()
-            with contextlib.closing(db):
-                yield db
+            with in_use:
+                db = read_only(path) if there and path else Store(None).reader()
+                with contextlib.closing(db):
+                    yield db
 
     def flush(self, timeout: float = 30.0) -> bool:
         """Wait until what has ended so far is stored and exported; bounded.

@@ -10,10 +10,11 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from hudtrace.store.forks import in_use
 from hudtrace.store.writers import Writer
 
 _ROWS_AT_ONCE = 64
@@ -69,27 +70,45 @@ class Waiting:
 
 
 class Outbox:
-    """The outbox of one destination, over a connection of its own.
+    """The outbox of one destination.
 
-    `guard` is held around each use of the connection, where it is shared.
+    `open` gives its connection, which is closed before a fork and opened again after
+    it; with *guard* it is shared, and that is held around each use of it.
     """
 
     def __init__(
         self,
-        connection: sqlite3.Connection,
+        open: Callable[[], sqlite3.Connection],
         destination: Destination,
         guard: contextlib.AbstractContextManager[Any] | None = None,
     ) -> None:
-        self.connection = self._db = connection
+        self._open = open
+        self._connection: sqlite3.Connection | None = None
         self._shared = guard is not None
-        self._guard = guard or contextlib.nullcontext()
+        self.guard = guard or in_use
         with self._transaction():
-            self.id = destination_id(connection, destination)
+            self.id = destination_id(self._db, destination)
+        if not self._shared:
+            in_use.keep(self)
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The connection, to be used while `guard` is held."""
+        if self._connection is None:
+            self._connection = self._open()
+        return self._connection
+
+    _db = connection
+
+    def let_go(self) -> None:
+        """Close the file until it is used again."""
+        if self._connection is not None and not self._shared:
+            self._connection.close()
+            self._connection = None
 
     def close(self) -> None:
         """Close the connection, unless others use it."""
-        if not self._shared:
-            self._db.close()
+        self.let_go()
 
     def hold(self, holder: str, seconds: float) -> bool:
         """Take or renew the right to send; False while another process has it.
@@ -129,7 +148,7 @@ class Outbox:
     def next(self, most: int) -> list[tuple[Segment, Outgoing]]:
         """Return up to *most* spans that wait, oldest first."""
         found: list[tuple[Segment, Outgoing]] = []
-        with self._guard:
+        with self.guard:
             rows = self._db.execute(
                 "SELECT id, first, last, writer FROM outbox WHERE destination = ? "
                 "ORDER BY first LIMIT ?",
@@ -144,7 +163,7 @@ class Outbox:
 
     def is_empty(self) -> bool:
         """Say whether nothing waits, for any process."""
-        with self._guard:
+        with self.guard:
             row = self._db.execute(
                 "SELECT 1 FROM outbox WHERE destination = ? LIMIT 1", (self.id,)
             ).fetchone()
@@ -204,7 +223,7 @@ class Outbox:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._guard, transaction(self._db):
+        with self.guard, transaction(self._db):
             yield
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sqlite3
 import threading
@@ -15,6 +16,7 @@ from typing import Any
 
 from hudtrace.errors import ConfigurationError
 from hudtrace.store import fold
+from hudtrace.store.forks import in_use
 from hudtrace.store.outbox import Destination, Outbox, add_range, drop_transient
 from hudtrace.store.rows import Batch, Row, Source
 from hudtrace.store.writers import Writer
@@ -90,17 +92,33 @@ class Store:
         self.path = path
         self.uri = ":memory:" if path is None else path.as_uri()
         self.guard: contextlib.AbstractContextManager[Any] = (
-            threading.RLock() if path is None else contextlib.nullcontext()
+            threading.RLock() if path is None else in_use
         )
         self._sources: dict[bytes, int] = {}
         self._statements: dict[tuple[str, int], str] = {}
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._db = self._connect()
-        # Not at exit: a forked child must not close what is its parent's.
-        weakref.finalize(self, self._db.close).atexit = False
-        limit = self._db.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
+        self._connection: sqlite3.Connection | None = None
+        with self.guard:
+            limit = self._db.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
         self._max_variables = limit
+        if path is not None:
+            in_use.keep(self)
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        """The connection, which is opened anew after a fork."""
+        if self._connection is None:
+            self._connection = self._connect()
+            # Not at exit: where a fork could not wait, it is the parent's.
+            weakref.finalize(self, self._connection.close).atexit = False
+        return self._connection
+
+    def let_go(self) -> None:
+        """Close the file until it is used again."""
+        if self._connection is not None and self.path is not None:
+            self._connection.close()
+            self._connection = None
 
     def write(self, batch: Batch) -> None:
         """Commit *batch*; spans that are there already are left as they are."""
@@ -125,7 +143,7 @@ class Store:
             self._insert("verdicts", batch.verdicts, "OR REPLACE")
             self._insert_episodes(batch)
             self._insert("open_spans", batch.opened, "OR REPLACE")
-            self._deleteopen_uri(batch.closed)
+            self._delete_open(batch.closed)
             execute("COMMIT")
         except BaseException:
             self._sources.clear()
@@ -135,9 +153,10 @@ class Store:
 
     def write_heartbeat(self, writer: Row) -> None:
         """Say that a writer lives: id, host, boot id, pid, start, now, closed."""
-        self._db.execute(
-            "INSERT OR REPLACE INTO writers VALUES (?,?,?,?,?,?,?)", writer
-        )
+        with self.guard:
+            self._db.execute(
+                "INSERT OR REPLACE INTO writers VALUES (?,?,?,?,?,?,?)", writer
+            )
 
     def retain(self, max_bytes: int = MAX_BYTES, max_age: int = MAX_AGE_NS) -> int:
         """Delete the oldest traces until the store is within its bounds.
@@ -177,6 +196,10 @@ class Store:
 
     def tidy(self) -> int:
         """Call `retain` if this is the day's first process here, and alone."""
+        with self.guard:
+            return self._tidy()
+
+    def _tidy(self) -> int:
         found = self._db.execute(
             "SELECT id, host, boot_id, pid, process_start, heartbeat, closed FROM writers"
         )
@@ -196,12 +219,13 @@ class Store:
     def outbox(self, destination: Destination) -> Outbox:
         """Return the outbox of *destination*, for another thread to work on."""
         if self.path is None:
-            return Outbox(self._db, destination, self.guard)
-        return Outbox(connect(self.path), destination)
+            return Outbox(lambda: self._db, destination, self.guard)
+        return Outbox(functools.partial(connect, self.path), destination)
 
     def close(self) -> None:
         """Close the file."""
-        self._db.close()
+        if self._connection is not None:
+            self._connection.close()
 
     # Opening -----------------------------------------------------------------
 
@@ -312,7 +336,7 @@ class Store:
             some = touched[start : start + 500]
             self._db.execute(fold.settle_rewards(len(some)), some)
 
-    def _deleteopen_uri(self, span_ids: Sequence[bytes]) -> None:
+    def _delete_open(self, span_ids: Sequence[bytes]) -> None:
         for start in range(0, len(span_ids), 500):
             some = span_ids[start : start + 500]
             marks = ",".join("?" * len(some))
