@@ -25,25 +25,32 @@ def beside(store: Path) -> Path:
 def prepare(path: Path) -> None:
     """See to it that *path* is an index of this version, which may be empty.
 
-    One of another version is made anew; a file that is no index is set aside, in case
+    One of an older version is made anew; a file that is no index is set aside, in case
     somebody misses it. Raises OSError or `sqlite3.OperationalError` if there cannot be
-    one.
+    one, as where a newer hudtrace keeps its own.
     """
     if not os.access(path.parent, os.W_OK):
         raise PermissionError(f"no files can be made in {path.parent}")
     if path.exists() and not os.access(path, os.W_OK):
         raise PermissionError(f"{path} cannot be written")
-    if _state_of(path) == "ours":
+    if _is_ours(path):
         return
     with _creation_lock(path):
-        state = _state_of(path)
-        if state == "ours":
+        if _is_ours(path):
             return
+        state = _state_of(path)
         if state == "older":
             _move(path, None)
         elif state == "foreign":
             _move(path, _SET_ASIDE)
         _make(path)
+
+
+def _is_ours(path: Path) -> bool:
+    state = _state_of(path)
+    if state == "newer":
+        raise FileExistsError(f"{path} is of a newer hudtrace")
+    return state == "ours"
 
 
 def set_aside(path: Path, known: tuple[int, int] | None) -> None:
@@ -88,7 +95,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def _state_of(path: Path) -> str:
-    """Return what the file is: `none`, `ours`, `older`, or `foreign`."""
+    """Return what the file is: `none`, `ours`, `older`, `newer`, or `foreign`."""
     if not path.exists():
         return "none"
     with contextlib.closing(connect(path)) as db:
@@ -101,7 +108,9 @@ def _state_of(path: Path) -> str:
         except sqlite3.DatabaseError:
             return "foreign"  # no database, or a broken one
     if application == _OURS:
-        return "ours" if version == VERSION else "older"
+        if version == VERSION:
+            return "ours"
+        return "older" if version < VERSION else "newer"
     return "foreign" if tables else "older"
 
 

@@ -204,14 +204,14 @@ def test_files_that_go_are_noticed(filled: Filled) -> None:
 
 @pytest.mark.parametrize("kind", ["version", "text", "foreign", "broken", "empty"])
 def test_files_that_are_no_index_of_this_version(filled: Filled, kind: str) -> None:
-    """Another version is made anew; what is no index is set aside and kept."""
+    """An older version is made anew; what is no index is set aside and kept."""
     filled.add(some(3))
     with open_index(filled.path) as index:
         index.catch_up()
         path = index.path
     if kind == "version":
         with sqlite3.connect(path) as db:
-            db.execute("PRAGMA user_version = 99")
+            db.execute("PRAGMA user_version = 1")
         db.close()
     else:
         for ending in ("", "-wal", "-shm"):
@@ -231,6 +231,24 @@ def test_files_that_are_no_index_of_this_version(filled: Filled, kind: str) -> N
     aside = path.with_name(path.name + ".set-aside")
     assert aside.exists() == (kind in ("text", "foreign", "broken"))
     assert not aside.exists() or aside.read_bytes() == before
+
+
+def test_an_index_of_a_newer_version_is_left_to_it(filled: Filled) -> None:
+    """It stays as it is, also where it takes the place of one that is in use."""
+    filled.add(some(3))
+    with open_index(filled.path) as index:
+        assert index.catch_up() == 9
+        newer = index.path.with_name("newer.db")
+        with sqlite3.connect(newer) as db:
+            db.execute("PRAGMA application_id = 0x68756469")
+            db.execute("PRAGMA user_version = 99")
+        db.close()
+        newer.replace(index.path)
+        path, before = index.path, index.path.read_bytes()
+        index.catch_up()
+        assert listing.episodes(index, filters.parse("")).total == 3
+        assert index.path != path
+        assert path.read_bytes() == before
 
 
 def test_an_index_that_breaks_is_made_anew(filled: Filled) -> None:

@@ -40,8 +40,7 @@ def whole(desk: Desk, job_id: str) -> Json:
         "tasks": [_task(job_id, task) for task in view.tasks],
         "tools": [_tool(tool) for tool in view.tools],
         "error_kinds": [
-            {"type": kind, "count": None, "episodes": many}
-            for kind, many in view.error_kinds.items()
+            {"type": kind, "episodes": many} for kind, many in view.error_kinds.items()
         ],
     }
 
