@@ -225,7 +225,7 @@ def _episode_row(episode: queries.Episode) -> tuple[str, ...]:
         text.number(episode.reward) + ("*" if late else ""),
         text.number(episode.turns),
         text.number(tokens),
-        text.duration(episode.seconds),
+        text.duration(episode.elapsed),
     )
 
 

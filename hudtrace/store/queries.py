@@ -74,6 +74,13 @@ class Episode(NamedTuple):
         """How long it took, None if it has not ended."""
         return None if self.end is None else (self.end - self.start) / 1e9
 
+    @property
+    def elapsed(self) -> float | None:
+        """How long it took, or has been running; None for one that was cut off."""
+        if self.state != "running":
+            return self.seconds
+        return max(0, time.time_ns() - self.start) / 1e9
+
     def to_dict(self) -> dict[str, Any]:
         """Return the episode as plain data."""
         return self._asdict()

@@ -67,6 +67,7 @@ async def test_a_running_episode_has_figures(
                     with open_index(store) as index:  # each time a part is added
                         (row,) = listed(index, "status:running")
                         assert row.turns == turn + 1
+                        assert row.elapsed is not None
                 with open_index(store) as index:
                     (row,) = listed(index, "calls=2 errors=1 turns=3 model:scripted-1")
                     before = figures(row)

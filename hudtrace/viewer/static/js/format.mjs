@@ -58,6 +58,11 @@ export function cost(value) {
   return `$${value.toFixed(value >= 0.00995 ? 3 : 4)}`;
 }
 
+/** Seconds that it took, or has been running. */
+export function elapsed({ state, seconds, started }) {
+  return state === "running" && started ? Math.max(0, Date.now() / 1000 - Number(started) / 1e9) : seconds;
+}
+
 /** Why there is no cost, for a title. */
 export const costReason = (episode) =>
   missing(episode.cost)

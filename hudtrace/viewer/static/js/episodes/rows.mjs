@@ -1,7 +1,7 @@
 /** How an episode looks in a list: in columns, or in two lines where there is no room. */
 
 import { RewardChip, StatusIcon } from "../bits.mjs";
-import { ago, args, clock, cost, costReason, count, duration, number, tokens, utc, visible } from "../format.mjs";
+import { ago, args, clock, cost, costReason, count, duration, elapsed, number, tokens, utc, visible } from "../format.mjs";
 import { html } from "../html.mjs";
 import { TwoLines } from "../narrow.mjs";
 
@@ -60,7 +60,7 @@ export function cells(episode, { marked, onMark, href }) {
     <span role="gridcell" class="num"><${Calls} episode=${episode} /></span>
     <span role="gridcell" class="num" title=${tokenTitle(episode)}>${tokens(all(episode))}</span>
     <span role="gridcell" class="num" title=${costReason(episode)}>${cost(episode.cost)}</span>
-    <span role="gridcell" class="num">${duration(episode.seconds)}</span>
+    <span role="gridcell" class="num">${duration(elapsed(episode))}</span>
     <span role="gridcell" class="num mut" title=${`${clock(episode.started)} · ${utc(episode.started)}`}>${ago(episode.started)}</span>`;
 }
 
@@ -70,7 +70,7 @@ const tokenTitle = (episode) => `${number(episode.input_tokens)} in, ${number(ep
 export function lines(episode, { href }) {
   if (!episode) return html`<span role="gridcell" class="mut">…</span>`;
   const known = (value, words) => (value === null || value === undefined ? null : words(value));
-  const figures = [visible(episode.model), known(episode.turns, (n) => count(n, "turn")), known(all(episode), (n) => `${tokens(n)} tokens`), known(episode.cost, cost), known(episode.seconds, duration)];
+  const figures = [visible(episode.model), known(episode.turns, (n) => count(n, "turn")), known(all(episode), (n) => `${tokens(n)} tokens`), known(episode.cost, cost), known(elapsed(episode), duration)];
   return html`<${TwoLines}
     first=${html`<${Status} episode=${episode} /><${RewardChip} value=${episode.reward} why=${episode.reward === null ? unscored(episode) : null} /><span class="cut"><${Name} episode=${episode} href=${href} /></span>`}
     second=${figures.filter(Boolean).join(" · ")} last=${html`<span title=${utc(episode.started)}>${ago(episode.started)}</span>`} />`;

@@ -2,7 +2,7 @@
 
 import { query, useGet } from "../api.mjs";
 import { CopyButton, RewardChip, StatusIcon } from "../bits.mjs";
-import { clock, cost, costReason, count, duration, number, shortId, tokens, utc, visible } from "../format.mjs";
+import { clock, cost, costReason, count, duration, elapsed, number, shortId, tokens, utc, visible } from "../format.mjs";
 import { html } from "../html.mjs";
 import { navigate } from "../router.mjs";
 import { Failure } from "./failure.mjs";
@@ -53,8 +53,7 @@ function Figures({ head }) {
 
 /** Of one that runs, until now. */
 function lasted(head) {
-  if (head.state !== "running" || !head.started) return duration(head.seconds);
-  return `${duration(Math.max(0, Date.now() / 1000 - Number(head.started) / 1e9))} so far`;
+  return `${duration(elapsed(head))}${head.state === "running" ? " so far" : ""}`;
 }
 
 function ofEpisode(e, head) {
