@@ -56,8 +56,10 @@ def decode_span(body: bytes) -> Decoded:
 
 
 def decode_attributes(body: bytes) -> dict[str, Any]:
-    """Read the attributes of a start record."""
-    return decode_span(body).attributes
+    """Read no more of the body of a stored span, or of a start record."""
+    from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+    return _pairs(Span.FromString(body).attributes)
 
 
 def _pairs(pairs: Any) -> dict[str, Any]:
@@ -66,6 +68,8 @@ def _pairs(pairs: Any) -> dict[str, Any]:
 
 def _value(value: Any) -> Any:
     kind = value.WhichOneof("value")
+    if kind == "string_value":  # most of them
+        return value.string_value
     if kind is None:
         return None
     if kind == "array_value":

@@ -24,6 +24,7 @@ _MODULES = {
 }
 _STYLES = {"trace": ("trace",), "diff": ("trace", "diff")}
 _TIMELINES = ("timeline", "split")
+_WITHOUT_CHAT = ("timeline", "raw")
 _IMPORT = re.compile(r"""^(?:import|export)\b[^"';]*["'](\.[^"']+)["']""", re.M)
 _TRACE = re.compile(r"/trace/([0-9a-f]{32})")
 
@@ -36,6 +37,8 @@ def hints(folder: Path, version: str, path: str, view: str) -> str:
         entries.append(f"js/{_MODULES[kind]}")
     if kind == "trace" and view in _TIMELINES:
         entries.append("js/trace/timeline.mjs")
+    if kind == "trace" and view not in _WITHOUT_CHAT:
+        entries.append("js/trace/chat.mjs")
     static = f"/static/{version}"
     links = _data(path)  # first: it takes longest, and a browser asks for six at once
     links += [

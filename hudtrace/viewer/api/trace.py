@@ -24,11 +24,16 @@ _LARGE = 2_000  # spans
 
 
 class _Figures(NamedTuple):
+    """What one look at all spans of a trace tells; `sources` is JSON."""
+
     stored: int
     errors: int
     started: int | None
     ended: int | None
     seq: int
+    calls: int
+    graded: int
+    sources: str
 
 
 def head(desk: Desk, trace_id: str) -> Json:
@@ -55,12 +60,12 @@ def head(desk: Desk, trace_id: str) -> Json:
         "seconds": (ended - started) / 1e9 if ended and started else None,
         "span_count": figures.stored + len(unfinished),
         "error_count": figures.errors,
-        "services": _services(db, trace_id),
+        "services": _services(db, figures.sources),
         "verdicts": verdicts(db, trace_id),
-        "read": read_by_grader(db, trace_id),
+        "read": read_by_grader(db, trace_id) if figures.graded else [],
         **_about(root),
         "error": _error(db, trace_id, root),
-        **_said(desk, trace_id, figures.stored),
+        **_said(desk, trace_id, figures),
         "job": _job(desk, episode),
         "links": desk.viewer.links.of(trace_id, root.span_id if root else ""),
         "delivery": delivery(desk, trace_id, figures.stored),
@@ -69,24 +74,22 @@ def head(desk: Desk, trace_id: str) -> Json:
     }
 
 
-def _said(desk: Desk, trace_id: str, spans: int) -> Json:
+def _said(desk: Desk, trace_id: str, figures: _Figures) -> Json:
     """Count calls and messages; of a large trace only what is counted at once."""
-    if spans <= _LARGE:
+    if figures.stored <= _LARGE:
         found = transcript(desk, trace_id)
         return {"calls": len(found.calls), "messages": found.messages}
-    marks = ",".join("?" * len(OPERATIONS))
-    (calls,) = desk.db.execute(
-        f"SELECT count(*) FROM spans WHERE trace_id = ? AND operation IN ({marks})",
-        (bytes.fromhex(trace_id), *OPERATIONS),
-    ).fetchone()
-    return {"calls": calls, "messages": None}
+    return {"calls": figures.calls, "messages": None}
 
 
 def _figures(db: sqlite3.Connection, trace_id: str) -> _Figures:
+    marks = ",".join("?" * len(OPERATIONS))
     row = db.execute(
         "SELECT count(*), coalesce(sum(status = 2), 0), min(start), max(end), "
-        "coalesce(max(id), 0) FROM spans WHERE trace_id = ?",
-        (bytes.fromhex(trace_id),),
+        f"coalesce(max(id), 0), coalesce(sum(operation IN ({marks})), 0), "
+        "coalesce(sum(phase = ?), 0), json_group_array(DISTINCT source) "
+        "FROM spans WHERE trace_id = ?",
+        (*OPERATIONS, semconv.PHASE_GRADE, bytes.fromhex(trace_id)),
     ).fetchone()
     return _Figures(*row)
 
@@ -176,11 +179,10 @@ def _exception(span: StoredSpan) -> Json | None:
     return None
 
 
-def _services(db: sqlite3.Connection, trace_id: str) -> list[str]:
+def _services(db: sqlite3.Connection, sources: str) -> list[str]:
     rows = db.execute(
-        "SELECT resource FROM sources WHERE id IN "
-        "(SELECT DISTINCT source FROM spans WHERE trace_id = ?)",
-        (bytes.fromhex(trace_id),),
+        "SELECT resource FROM sources WHERE id IN (SELECT value FROM json_each(?))",
+        (sources,),
     )
     return sorted({service(resource) for (resource,) in rows})
 

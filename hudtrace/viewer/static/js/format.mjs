@@ -16,10 +16,11 @@ export function visible(text) {
 
 const missing = (value) => value === null || value === undefined;
 
-const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+/** 12345 → "12,345"; without `Intl`, which takes 20 ms to be there. */
+const whole = (value) => String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, ",");
 
 /** 12345 → "12,345" */
-export const number = (value) => (missing(value) ? NONE : whole.format(value));
+export const number = (value) => (missing(value) ? NONE : whole(value));
 
 /** 12345 → "12.3k" */
 export const tokens = (value) => (missing(value) ? NONE : scaled(value, ["", "k", "M", "B"]));
@@ -53,7 +54,7 @@ export function cost(value) {
   if (value === 0) return "$0";
   if (value < 1e-6) return "<$0.000001";
   if (value < 0.001) return `$${value.toFixed(1 - Math.floor(Math.log10(value)))}`;
-  if (value >= 99.995) return `$${whole.format(value)}`;
+  if (value >= 99.995) return `$${whole(value)}`;
   if (value >= 0.9995) return `$${value.toFixed(2)}`;
   return `$${value.toFixed(value >= 0.00995 ? 3 : 4)}`;
 }

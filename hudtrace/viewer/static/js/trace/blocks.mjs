@@ -5,7 +5,8 @@ import { CopyButton, Problem, RewardChip } from "../bits.mjs";
 import { cost, count, durationNs, number, tokens, utc, visible } from "../format.mjs";
 import { html, memo, useContext, useState } from "../html.mjs";
 import { Failure } from "./failure.mjs";
-import { Part, ReadMark, Said, Shared, ToolCall, isIn } from "./parts.mjs";
+import { Part, ReadMark, Said, ToolCall, isIn } from "./parts.mjs";
+import { Shared } from "./shared.mjs";
 import { messageText, textsOf } from "./words.mjs";
 
 /** @param {{item: import("./items.mjs").Item}} props */

@@ -5,25 +5,18 @@
 
 import { Empty, Problem, Spinner } from "../bits.mjs";
 import { recall, remember } from "../router.mjs";
-import { html, useEffect, useLayoutEffect, useReducer, useRef } from "../html.mjs";
+import { html, useEffect, useLayoutEffect, useRef } from "../html.mjs";
 import { Block } from "./blocks.mjs";
 import { range, useBlocks } from "./blocklist.mjs";
 
 const WHOLE = 400; // messages, up to which all of them are drawn
-
-/** Draw again when more of the conversation has come. */
-export function useItems(items) {
-  const [, again] = useReducer((n) => n + 1, 0);
-  useEffect(() => items.watch(again), [items]);
-  return items;
-}
 
 /**
  * @param {{items: import("./items.mjs").Items, place: {current: any}, picked: string|null,
  *   onPick: (span: string) => void, onTop: (item: any) => void}} props
  *   `place` is given the means to go somewhere: `.go(index, spanOrAnchor)`.
  */
-export function Chat({ items, place, picked, onPick, onTop, empty }) {
+export default function Chat({ items, place, picked, onPick, onTop, empty }) {
   const box = useRef(null);
   const view = useItemBlocks(items, box, onTop);
   place.current = view;

@@ -1,7 +1,7 @@
 /** What the page knows of a trace, kept up to date while the trace grows. */
 
 import { get, useGet } from "../api.mjs";
-import { useCallback, useEffect, useMemo, useRef, useState } from "../html.mjs";
+import { useCallback, useEffect, useMemo, useReducer, useRef, useState } from "../html.mjs";
 import { useLive } from "../live.mjs";
 import { Items } from "./items.mjs";
 import { endOf, mergeSpans, stepsOf } from "./spans.mjs";
@@ -72,6 +72,13 @@ function useChanges(id, state, look) {
     const timer = grows ? setInterval(soon, CHECK) : 0;
     return () => clearInterval(timer);
   }, [grows, soon]);
+}
+
+/** Draw again when more of the conversation has come. */
+export function useItems(items) {
+  const [, again] = useReducer((n) => n + 1, 0);
+  useEffect(() => items.watch(again), [items]);
+  return items;
 }
 
 function useShape(known) {

@@ -7,27 +7,31 @@ import { useKeys } from "../keys.mjs";
 import { useQuery } from "../router.mjs";
 import { actionsOf } from "./actions.mjs";
 import { Bar } from "./bar.mjs";
-import { useItems } from "./chat.mjs";
-import { useTrace } from "./data.mjs";
+import { useItems, useTrace } from "./data.mjs";
 import { useFind, useHighlight } from "./find.mjs";
 import { Header, useNeighbours } from "./header.mjs";
 import { keysOf } from "./keymap.mjs";
-import { lazy } from "./lazy.mjs";
-import { Shared } from "./parts.mjs";
+import { lazy, useThere } from "./lazy.mjs";
 import { useFollow, usePicking } from "./picking.mjs";
-import { Views } from "./views.mjs";
+import { Shared } from "./shared.mjs";
+import { Chat, Views } from "./views.mjs";
 import { stepAt } from "./walk.mjs";
 
 const VIEWS = ["chat", "timeline", "split", "raw"];
+const WITHOUT_CHAT = ["timeline", "raw"];
 const Waiting = lazy(() => import("./waiting.mjs"));
 
 /** @param {{id: string}} props */
 export default function TracePage({ id }) {
   const trace = useTrace(id.toLowerCase());
   const { head, spans } = trace;
+  const [get] = useQuery();
+  const chats = useThere(Chat, !WITHOUT_CHAT.includes(get("view")));
+  const begun = useRef(false);
   if (head.error && !head.data) return html`<${Problem} error=${head.error} retry=${head.refresh} />`;
   if (trace.problem && !spans) return html`<${Problem} error=${trace.problem} retry=${head.refresh} />`;
-  if (!head.data || !spans) return html`<${Spinner} />`;
+  begun.current ||= chats || WITHOUT_CHAT.includes(get("view"));
+  if (!head.data || !spans || !begun.current) return html`<${Spinner} />`;
   if (!spans.length) return html`<${Waiting} head=${head.data} />`;
   return html`<${Trace} trace=${trace} head=${head.data} />`;
 }

@@ -2,13 +2,11 @@
 
 import { CopyButton, Markdown } from "../bits.mjs";
 import { bytes, durationNs, number, visible } from "../format.mjs";
-import { createContext, html, useContext, useState } from "../html.mjs";
+import { html, useContext, useState } from "../html.mjs";
 import { Failure } from "./failure.mjs";
+import { Shared } from "./shared.mjs";
 import { isCut, wholeOf } from "./whole.mjs";
 import { argumentsText, inline, parsed, pretty, uncut, wordsOf } from "./words.mjs";
-
-/** What all blocks of a page share: {id, state, read: Set, verdicts: Map, needle, pick(span)}. */
-export const Shared = createContext({ id: "", read: new Set(), verdicts: new Map(), needle: "", pick: () => {} });
 
 const CHUNK = 16_000; // characters that are laid out at once
 const TALL = 14; // lines, from which on a result is shown by its beginning

@@ -3,10 +3,10 @@
 import { Empty } from "../bits.mjs";
 import { html } from "../html.mjs";
 import { spanOf } from "./actions.mjs";
-import { Chat } from "./chat.mjs";
 import { lazy } from "./lazy.mjs";
 import { Outline } from "./outline.mjs";
 
+export const Chat = lazy(() => import("./chat.mjs"));
 const Timeline = lazy(() => import("./timeline.mjs"));
 const Detail = lazy(() => import("./detail.mjs"));
 const Raw = lazy(() => import("./raw.mjs"));
