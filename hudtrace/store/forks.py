@@ -52,7 +52,7 @@ class _InUse:
                 self._changed.notify_all()
 
     def before_fork(self) -> None:
-        """Keep others out from here on, and close all files once nobody uses one."""
+        """Close all files once nobody uses one, and keep others out from then on."""
         self._changed.acquire()
         me = {threading.get_ident()}
         self._changed.wait_for(lambda: self._depths.keys() <= me, _PATIENCE)

@@ -17,6 +17,7 @@ _CALLS = frozenset(
 _PRICED = _CALLS | {semconv.OP_EMBEDDINGS, semconv.OP_COMPACT}
 _COUNTED = _PRICED | {semconv.OP_EXECUTE_TOOL}
 _ERROR = 2  # the status of a span
+_MOST = 2**53  # of which a sum is still a number of SQLite
 _SPANS = (
     "SELECT operation, model, phase, turn, status, body FROM spans WHERE trace_id = ? "
     f"AND phase = ? AND operation IN ({','.join('?' * len(_COUNTED))}) ORDER BY start"
@@ -68,10 +69,18 @@ def used_by(
     status: int,
     body: bytes,
 ) -> Used:
-    """Return what one span has used, by its columns in the store."""
+    """Return what one span has used, by its columns in the store.
+
+    One that cannot be read has used nothing, and no number is what none can be.
+    """
+    from google.protobuf.message import DecodeError
+
     if phase != semconv.PHASE_AGENT or operation not in _COUNTED:
         return NOTHING
-    said = decode_attributes(body)
+    try:
+        said = decode_attributes(body)
+    except DecodeError:
+        return NOTHING
     if operation == semconv.OP_EXECUTE_TOOL:
         failed = bool(said.get(semconv.TOOL_ERROR)) or status == _ERROR
         return Used(turns=turn or None, tool_calls=1, tool_errors=int(failed))
@@ -85,7 +94,8 @@ def used_by(
 
 
 def _number(value: Any) -> Any:
-    return value if isinstance(value, int | float) else None
+    number = isinstance(value, int | float) and 0 <= value < _MOST
+    return value if number else None
 
 
 def sum_of(one: Any, other: Any) -> Any:

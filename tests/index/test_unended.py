@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -141,3 +142,27 @@ def test_a_trace_has_the_name_and_the_state_of_its_episode(tmp_path: Path) -> No
         ("eval env:scenario", "done"),
         ("eval env:scenario", "interrupted"),
     }
+
+
+@pytest.mark.parametrize("body", [b"\xff", None])
+def test_strange_spans_stop_nothing(tmp_path: Path, body: bytes | None) -> None:
+    """What cannot be read, or counts what cannot be, is left out of the sums."""
+    filled = Filled(tmp_path / "store.db")
+    trace = filled.add([Made(calls=[Call("look")], ended=False)])[0]
+    for tokens in (7, 2**63 - 1, -5):
+        filled.add_span(
+            trace,
+            "chat m",
+            {"gen_ai.operation.name": "chat", "gen_ai.usage.input_tokens": tokens},
+        )
+    if body is not None:
+        with sqlite3.connect(filled.path) as db:
+            db.execute("UPDATE spans SET body = ? WHERE operation != 'chat'", (body,))
+        db.close()
+    with open_index(filled.path) as index:
+        index.catch_up()
+        assert index.lag() == 0
+        (row,) = listing.episodes(index, filters.parse("")).rows
+        assert row.input_tokens == 7
+        assert row.tool_calls == (None if body else 1)
+        assert figures(queries.episode(index.db, trace)) == figures(row)
